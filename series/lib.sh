@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Shared by the scripts of the series: paths, messages and the list of overlay files.
+# Usage: . "$(dirname "$0")/lib.sh"
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+B=${B:-$TOP/build}
+[[ $B = /* ]] || B=$TOP/$B
+mkdir -p "$B"
+B=$(cd "$B" && pwd)
+
+BASE=$B/base			# the unpatched source package
+TREE=$B/linux			# base + overlay + hooks, what gets built
+HOOKS=$B/hooks			# a quilt directory with just the hooked files
+SYNCED=$B/synced		# TREE's files of ours as the last sync left them
+PATCHES=$TOP/patches/6.12
+SOURCE_PACKAGE=${SOURCE_PACKAGE:-linux-source-6.12}
+JOBS=${JOBS:-$(($(nproc) + 1))}
+
+export LC_ALL=C
+export CCACHE_BASEDIR=$B CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
+
+say() { printf '%s\n' "==> $*" >&2; }
+die() { printf '%s\n' "error: $*" >&2; exit 1; }
+
+# Overlay files as "path in the repository<TAB>path in the kernel tree". All are
+# at their in-tree path but for the series' Kconfig.
+overlay_files() {
+	(
+		cd "$TOP"
+		find drivers include tools Documentation -type f \
+			! -name '*.o' ! -name '*~' ! -name '*.orig' ! -name '*.rej' \
+			2>/dev/null | sort | sed 's/.*/&\t&/'
+		[ ! -f Kconfig ] || printf 'Kconfig\tdrivers/iommu/Kconfig.viommu\n'
+	)
+}
+
+# The in-tree path's place in the repository
+overlay_source() {
+	case $1 in
+	drivers/iommu/Kconfig.viommu) echo Kconfig ;;
+	*) echo "$1" ;;
+	esac
+}
+
+hook_names() {
+	[ -f "$PATCHES/series" ] || return 0
+	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e 's/[[:space:]].*//' "$PATCHES/series"
+}
+
+hooked_files() {
+	local p
+
+	for p in $(hook_names); do
+		sed -n 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$PATCHES/$p"
+	done | sort -u
+}
+
+quilt_in_hooks() {
+	(
+		cd "$HOOKS"
+		QUILT_PATCHES=$PATCHES QUILT_PC=.pc QUILTRC=- \
+		QUILT_REFRESH_ARGS="-p ab --no-timestamps --no-index" \
+		QUILT_PUSH_ARGS="" QUILT_DIFF_ARGS="-p ab" quilt "$@"
+	)
+}
+
+# HOOKS := the hooked files, hooks applied. Fails with the name of a hook that
+# does not apply.
+make_hooks() {
+	local f
+
+	rm -rf "$HOOKS"
+	mkdir -p "$HOOKS"
+	for f in $(hooked_files); do
+		mkdir -p "$HOOKS/$(dirname "$f")"
+		[ ! -f "$BASE/$f" ] || cp -p "$BASE/$f" "$HOOKS/$f"
+	done
+	[ -n "$(hook_names)" ] || return 0
+	quilt_in_hooks push -a --fuzz=0 >"$B/hooks.log" 2>&1 || {
+		tail -n 20 "$B/hooks.log" >&2
+		die "a hook does not apply, see $B/hooks.log"
+	}
+}

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Prepare the source: $B/linux := base + overlay + hooks. Only files whose
+# content changes are touched, so that builds stay incremental. Edits made in
+# $B/linux that 'make refresh' has not taken back are never overwritten.
+. "$(dirname "$0")/lib.sh"
+
+exec 9>"$B/tree.lock"
+flock 9
+
+[ -d "$TREE" ] || {
+	say "copying the base to $TREE"
+	rm -rf "$TREE.tmp" "$SYNCED"
+	cp -a --reflink=auto "$BASE" "$TREE.tmp"
+	mv "$TREE.tmp" "$TREE"
+}
+mkdir -p "$SYNCED"
+
+edited=$(cd "$SYNCED" && find . -type f -printf '%P\n' | while read -r f; do
+	cmp -s "$f" "$TREE/$f" || echo "$f"
+done)
+if [ -n "$edited" ] && [ -z "${FORCE:-}" ]; then
+	printf '\t%s\n' $edited >&2
+	die "edited in $TREE since the last sync: run 'make refresh', or 'make tree FORCE=1' to drop the edits"
+fi
+
+make_hooks
+want=$B/want
+rm -rf "$want"
+mkdir -p "$want"
+for f in $(hooked_files); do
+	mkdir -p "$want/$(dirname "$f")"
+	cp "$HOOKS/$f" "$want/$f"
+done
+while IFS=$'\t' read -r src dst; do
+	[ ! -e "$want/$dst" ] || die "$dst is both an overlay file and hooked"
+	[ ! -e "$BASE/$dst" ] || die "$dst is a file of the base, it can't be in the overlay"
+	mkdir -p "$want/$(dirname "$dst")"
+	cp -p "$TOP/$src" "$want/$dst"
+done < <(overlay_files)
+
+# Files that are ours no more
+(cd "$SYNCED" && find . -type f -printf '%P\n') | while read -r f; do
+	[ ! -e "$want/$f" ] || continue
+	if [ -e "$BASE/$f" ]; then cp "$BASE/$f" "$TREE/$f"; else rm -f "$TREE/$f"; fi
+done
+rsync -rc --perms --executability "$want/" "$TREE/"
+rsync -rc --perms --delete "$want/" "$SYNCED/"
+rm -rf "$want"
