@@ -9,8 +9,9 @@
 make_hooks
 
 # What differs from the base in the parts of the tree that may differ
+base=$(realpath "$BASE")	# may be a symlink, which git diff would compare as such
 changed=$(cd "$TREE" && git diff --no-index --name-only --no-renames \
-	"$BASE" "$TREE" -- 2>/dev/null | sed "s,^$TREE/,,;s,^$BASE/,," || true)
+	"$base" "$TREE" -- 2>/dev/null | sed "s,^$TREE/,,;s,^$base/,," || true)
 status=0
 for f in $changed; do
 	case $f in
