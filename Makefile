@@ -4,8 +4,40 @@
 B ?= $(CURDIR)/build
 export B
 
-.PHONY: base tree refresh
-base:
+VM := tools/testing/viommu
+
+.DEFAULT_GOAL := help
+.PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+#: The main job and its checks
+#:   make demo        boot the patched kernel in QEMU and drive a nested SMMUv3 through it
+#:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
+#:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, x86 as modules, clang
+#:
+#: What they are made of, each also a target of its own
+#:   make deps        install Debian packages (root or sudo); a no-op when all are there
+#:   make tree        build/linux/ := Debian's linux-source-6.12 + this series
+#:   make kernel      build/arm64/arch/arm64/boot/Image, the test kernel
+#:   make headers     build/headers/include/, the uAPI headers of the series (arm64)
+#:   make kernel-x86  build drivers/iommu for x86_64, IOMMUFD=y and =m, no SMMU
+#:   make base        build/base/ := linux-source-6.12, unpacked and nothing else
+#:
+#: Working on the series
+#:   make refresh     take edits made in build/linux/ back to the overlay and the hooks
+#:                    (PATCH=name for the first edit to a file of the base)
+#:   make clean       remove build/
+#:
+#: Variables
+#:   B=DIR            build there instead of build/        JOBS=N   parallel jobs
+#:   FORCE=1          'make tree' drops edits not refreshed
+
+deps:
+	@series/deps.sh
+
+base: deps
 	@series/base.sh
 
 tree: base
@@ -13,3 +45,24 @@ tree: base
 
 refresh:
 	@series/refresh.sh
+
+headers: tree
+	@series/kernel.sh headers
+
+kernel: tree
+	@series/kernel.sh
+
+kernel-x86: tree
+	@series/x86.sh
+
+demo: kernel headers
+	@$(VM)/demo.sh
+
+check: deps
+	@$(VM)/check.sh
+
+check-long: deps
+	@$(VM)/check-long.sh
+
+clean:
+	rm -rf "$(B)"

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034 # used by the scripts that include this
 # Shared by the scripts of the series: paths, messages and the list of overlay files.
 # Usage: . "$(dirname "$0")/lib.sh"
 
@@ -7,7 +8,7 @@ set -euo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 B=${B:-$TOP/build}
 [[ $B = /* ]] || B=$TOP/$B
-mkdir -p "$B"
+mkdir -p "$B/log"
 B=$(cd "$B" && pwd)
 
 BASE=$B/base			# the unpatched source package
@@ -16,6 +17,7 @@ HOOKS=$B/hooks			# a quilt directory with just the hooked files
 SYNCED=$B/synced		# TREE's files of ours as the last sync left them
 PATCHES=$TOP/patches/6.12
 SOURCE_PACKAGE=${SOURCE_PACKAGE:-linux-source-6.12}
+LOG=$B/log			# of the steps
 JOBS=${JOBS:-$(($(nproc) + 1))}
 
 export LC_ALL=C
@@ -24,6 +26,51 @@ export CCACHE_BASEDIR=$B CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 say() { printf '%s\n' "==> $*" >&2; }
 die() { printf '%s\n' "error: $*" >&2; exit 1; }
 
+# The kernel's own make, for the arm64 build of the tree
+CROSS_COMPILE=${CROSS_COMPILE:-aarch64-linux-gnu-}
+if command -v ccache >/dev/null; then
+	CC=${CC:-ccache ${CROSS_COMPILE}gcc}
+else
+	CC=${CC:-${CROSS_COMPILE}gcc}
+fi
+kmake() {
+	local out=$1
+
+	shift
+	# Not the options and variables of the make that runs us
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES \
+		make -C "$TREE" O="$out" ARCH=arm64 CROSS_COMPILE="$CROSS_COMPILE" \
+		CC="$CC" -j"$JOBS" "$@"
+}
+
+# step NAME LOG COMMAND...: run a step with its output in a log, show that it
+# lives, and on failure say where to look and what to run next (NEXT)
+step() {
+	local name=$1 log=$LOG/$2.log start=$SECONDS pid status=0 ticks=0
+
+	shift 2
+	printf '==> %s ' "$name" >&2
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		ticks=$((ticks + 1))
+		[ $((ticks % 25)) != 0 ] || printf . >&2
+	done
+	wait "$pid" || status=$?
+	trap - INT TERM
+	if [ "$status" = 0 ]; then
+		printf '(%d s)\n' $((SECONDS - start)) >&2
+		return 0
+	fi
+	printf 'FAILED (%d s)\n' $((SECONDS - start)) >&2
+	tail -n "${TAIL:-20}" "$log" | sed 's/^/    /' >&2
+	printf '%s\n' "error: $name failed" "  log:  $log" >&2
+	[ -z "${NEXT:-}" ] || printf '%s\n' "  next: $NEXT" >&2
+	return "$status"
+}
+
 # Overlay files as "path in the repository<TAB>path in the kernel tree". All are
 # at their in-tree path but for the series' Kconfig.
 overlay_files() {
@@ -31,7 +78,8 @@ overlay_files() {
 		cd "$TOP"
 		find drivers include tools Documentation -type f \
 			! -name '*.o' ! -name '*~' ! -name '*.orig' ! -name '*.rej' \
-			2>/dev/null | sort | sed 's/.*/&\t&/'
+			! -name '*.pyc' ! -name '*.sw?' \
+			2>/dev/null | sort | sed 's/.*/&\t&/' || true
 		[ ! -f Kconfig ] || printf 'Kconfig\tdrivers/iommu/Kconfig.viommu\n'
 	)
 }

@@ -10,7 +10,7 @@ make_hooks
 
 # What differs from the base in the parts of the tree that may differ
 base=$(realpath "$BASE")	# may be a symlink, which git diff would compare as such
-changed=$(cd "$TREE" && git diff --no-index --name-only --no-renames \
+changed=$(git diff --no-index --name-only --no-renames \
 	"$base" "$TREE" -- 2>/dev/null | sed "s,^$TREE/,,;s,^$base/,," || true)
 status=0
 for f in $changed; do

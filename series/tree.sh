@@ -20,7 +20,7 @@ edited=$(cd "$SYNCED" && find . -type f -printf '%P\n' | while read -r f; do
 	cmp -s "$f" "$TREE/$f" || echo "$f"
 done)
 if [ -n "$edited" ] && [ -z "${FORCE:-}" ]; then
-	printf '\t%s\n' $edited >&2
+	printf '%s\n' "$edited" >&2
 	die "edited in $TREE since the last sync: run 'make refresh', or 'make tree FORCE=1' to drop the edits"
 fi
 

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Build the test kernel, or with "headers" its uAPI headers:
+#	kernel.sh [OUT CONFIG-FRAGMENT...]	default: $B/arm64 and vm.config
+#	kernel.sh headers			$B/headers/include
+. "$(dirname "$0")/lib.sh"
+
+out=$B/arm64
+if [ "${1:-}" = headers ]; then
+	NEXT="make headers" step "installing the uAPI headers" headers \
+		kmake "$B/headers" INSTALL_HDR_PATH="$B/headers" headers_install
+	exit
+fi
+fragments=("$TOP/tools/testing/viommu/vm.config")
+if [ $# -gt 1 ]; then
+	out=$B/$1
+	shift
+	fragments=("$@")
+fi
+name=$(basename "$out")
+mkdir -p "$out"
+
+# Configure again when the fragment or any Kconfig of ours changes
+cat "${fragments[@]}" >"$out/fragment"
+id=$(cat "$B/base.id" "$out/fragment" "$TOP/Kconfig" "$PATCHES"/*.patch | sha256sum)
+if [ "$(cat "$out/config.id" 2>/dev/null)" != "$id" ]; then
+	NEXT="make kernel" step "configuring the kernel ($name)" "config-$name" \
+		kmake "$out" KCONFIG_ALLCONFIG="$out/fragment" allnoconfig
+	# Kconfig drops what it doesn't know or can't have without a word
+	lost=$(grep '^CONFIG_.*=' "$out/fragment" | grep -vxFf "$out/.config" || true)
+	[ -z "$lost" ] || die "the configuration did not take: $(echo "$lost" | tr '\n' ' ')"
+	echo "$id" >"$out/config.id"
+fi
+NEXT="make kernel" step "building the kernel ($name)" "kernel-$name" kmake "$out" Image
