@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The mock driver's vIOMMU as its tests see it. iommufd_test.h includes this
+ * header and has the numbers of the test operations.
+ */
+#ifndef _UAPI_IOMMUFD_TEST_VIOMMU_H
+#define _UAPI_IOMMUFD_TEST_VIOMMU_H
+
+#include <linux/iommufd.h>
+#include <linux/types.h>
+
+/* Every mock device caches this many words, each of them DEFAULT at first */
+enum {
+	MOCK_DEV_CACHE_ID_MAX = 3,
+	MOCK_DEV_CACHE_NUM = 4,
+};
+
+#define IOMMU_TEST_DEV_CACHE_DEFAULT 0xbaddad
+
+/* Width of the PASIDs of a device made with MOCK_FLAGS_DEVICE_PASID */
+#define MOCK_PASID_WIDTH 20
+
+/* Should not be equal to any value of enum iommu_viommu_type */
+#define IOMMU_VIOMMU_TYPE_SELFTEST 0xdeadbeef
+
+/**
+ * struct iommu_viommu_selftest - Data of IOMMU_VIOMMU_ALLOC, optional
+ *                                (IOMMU_VIOMMU_TYPE_SELFTEST)
+ * @in_data: Any value
+ * @out_data: Output, @in_data
+ * @out_mmap_offset: Output, 0: there is nothing to map
+ * @out_mmap_length: Output, 0: there is nothing to map
+ */
+struct iommu_viommu_selftest {
+	__u32 in_data;
+	__u32 out_data;
+	__aligned_u64 out_mmap_offset;
+	__aligned_u64 out_mmap_length;
+};
+
+/* Should not be equal to any value of enum iommu_hwpt_invalidate_data_type */
+#define IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST 0xdeadbeef
+#define IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST_INVALID 0xdadbeef
+
+/**
+ * struct iommu_viommu_invalidate_selftest - Invalidate the cache of a device
+ *                                   (IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST)
+ * @flags: 0 for one word or IOMMU_TEST_INVALIDATE_FLAG_ALL for all
+ * @vdev_id: virt_id of a vDEVICE of the vIOMMU
+ * @cache_id: The word, at most MOCK_DEV_CACHE_ID_MAX whatever @flags is
+ *
+ * An invalidated word becomes 0.
+ */
+struct iommu_viommu_invalidate_selftest {
+	__u32 flags;
+	__u32 vdev_id;
+	__u32 cache_id;
+};
+
+/* Should not be equal to any value of enum iommu_veventq_type */
+#define IOMMU_VEVENTQ_TYPE_SELFTEST 0xbeefbeef
+
+/**
+ * struct iommu_viommu_event_selftest - Record of a vEVENTQ
+ *                                      (IOMMU_VEVENTQ_TYPE_SELFTEST)
+ * @virt_id: virt_id of the vDEVICE that the event is of
+ */
+struct iommu_viommu_event_selftest {
+	__u32 virt_id;
+};
+
+#endif

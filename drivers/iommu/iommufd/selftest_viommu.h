@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the mock driver (selftest.c) and its vIOMMU (selftest_viommu.c) are to
+ * each other. The mock device and the mock domains are private to selftest.c;
+ * the vIOMMU reaches its part of them through the two accessors below.
+ */
+#ifndef __IOMMUFD_SELFTEST_VIOMMU_H
+#define __IOMMUFD_SELFTEST_VIOMMU_H
+
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+
+#include "iommufd_private.h"
+#include "iommufd_test.h"
+
+struct device;
+struct iommu_device;
+struct iommu_domain;
+struct iommu_ops;
+struct iommufd_vdevice;
+struct iommufd_viommu;
+struct iommufd_viommu_ops;
+
+/* The flags of mock device creation that selftest_viommu.c implements */
+#define MOCK_FLAGS_DEVICE_VIOMMU \
+	(MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_OTHER_IOMMU)
+
+/**
+ * struct mock_viommu_dev - The vIOMMU's part of a mock device
+ * @flags: The MOCK_FLAGS_DEVICE_* that the device was made with
+ * @cache: What invalidations clear. Any thread writes it at any time, a word at
+ *         a time.
+ * @vdev: The device's vDEVICE. Readers use RCU, the iommufd's vDEVICE lock
+ *        serialises the writers.
+ */
+struct mock_viommu_dev {
+	unsigned long flags;
+	u32 cache[MOCK_DEV_CACHE_NUM];
+	struct iommufd_vdevice __rcu *vdev;
+};
+
+/* selftest.c */
+struct mock_viommu_dev *mock_viommu_dev(struct device *dev);
+struct iommufd_viommu **mock_viommu_of_nested(struct iommu_domain *domain);
+
+/* selftest_viommu.c */
+int mock_viommu_global_init(const struct iommu_ops *ops,
+			    struct device *parent);
+void mock_viommu_global_exit(void);
+void mock_viommu_dev_init(struct mock_viommu_dev *vmdev, unsigned long flags);
+struct iommu_device *mock_viommu_probe_device(struct device *dev,
+					      struct iommu_device *iommu);
+void mock_viommu_probe_finalize(struct device *dev);
+const struct iommufd_viommu_ops *mock_viommu_ops(struct device *dev,
+						 unsigned int type);
+int mock_viommu_attach_dev(struct iommu_domain *domain, struct device *dev);
+int iommufd_test_dev_check_cache(struct iommufd_ucmd *ucmd,
+				 struct iommu_test_cmd *cmd);
+int iommufd_test_trigger_vevent(struct iommufd_ucmd *ucmd,
+				struct iommu_test_cmd *cmd);
+
+#endif
