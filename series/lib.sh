@@ -43,14 +43,17 @@ kmake() {
 		CC="$CC" -j"$JOBS" "$@"
 }
 
-# step NAME LOG COMMAND...: run a step with its output in a log, show that it
-# lives, and on failure say where to look and what to run next (NEXT)
-step() {
-	local name=$1 log=$LOG/$2.log start=$SECONDS pid status=0 ticks=0
+# step NAME LOG COMMAND...: run a step with its output in a log and show that it
+# lives. A failure says where to look and what to run next (NEXT), and ends the
+# script; with try it is left in step_status. Neither may be called in a
+# condition: bash would ignore 'set -e' in the command.
+try() {
+	local name=$1 log=$LOG/$2.log start=$SECONDS pid ticks=0
 
 	shift 2
+	step_status=0
 	printf '==> %s ' "$name" >&2
-	"$@" >"$log" 2>&1 </dev/null &
+	(set -e; "$@") >"$log" 2>&1 </dev/null &
 	pid=$!
 	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
@@ -58,17 +61,24 @@ step() {
 		ticks=$((ticks + 1))
 		[ $((ticks % 25)) != 0 ] || printf . >&2
 	done
-	wait "$pid" || status=$?
+	wait "$pid" || step_status=$?
 	trap - INT TERM
-	if [ "$status" = 0 ]; then
+	if [ "$step_status" = 0 ]; then
 		printf '(%d s)\n' $((SECONDS - start)) >&2
-		return 0
+		return
 	fi
 	printf 'FAILED (%d s)\n' $((SECONDS - start)) >&2
-	tail -n "${TAIL:-20}" "$log" | sed 's/^/    /' >&2
+	{
+		grep -E '(error|Error|undefined reference)[: ]' "$log" | head -n 10 || true
+		tail -n "${TAIL:-12}" "$log"
+	} | cut -c1-300 | sed 's/^/    /' >&2
 	printf '%s\n' "error: $name failed" "  log:  $log" >&2
 	[ -z "${NEXT:-}" ] || printf '%s\n' "  next: $NEXT" >&2
-	return "$status"
+}
+
+step() {
+	try "$@"
+	[ "$step_status" = 0 ] || exit "$step_status"
 }
 
 # Overlay files as "path in the repository<TAB>path in the kernel tree". All are

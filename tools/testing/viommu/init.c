@@ -55,7 +55,7 @@ static void write_all(int fd, const char *buf, size_t len)
 	}
 }
 
-__attribute__((format(printf, 1, 2))) static void report(const char *fmt, ...)
+static void report(const char *fmt, ...)
 {
 	char line[512];
 	va_list args;
@@ -130,7 +130,7 @@ static void mount_or_say(const char *type, const char *where, const char *opts)
 		dprintf(2, "viommu: mount %s: %s\n", where, strerror(errno));
 }
 
-static void dump(const char *path)
+static void print_file(const char *path)
 {
 	unsigned char buf[32];
 	char line[2 * sizeof(buf) + 1];
@@ -243,7 +243,7 @@ static void run_line(char *line)
 		return;
 	}
 	if (!strcmp(argv[0], "@dump")) {
-		dump(argc > 1 ? argv[1] : "");
+		print_file(argc > 1 ? argv[1] : "");
 		return;
 	}
 

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2317 # the functions are called through step
+# What can be said of the series without running it; result lines (see
+# results.py) are appended to the file named by the argument.
+. "$(dirname "$0")/../../../series/lib.sh"
+
+results=${1:-$LOG/static.results}
+failed=0
+NEXT="make check"
+
+# check NAME LOG COMMAND...: a step whose output must have no complaint
+check() {
+	try "$@"
+	if [ "$step_status" = 0 ]; then
+		printf 'pass\tstatic\t%s\t\n' "$1" >>"$results"
+	else
+		printf 'fail\tstatic\t%s\t%s\n' "$1" "$LOG/$2.log" >>"$results"
+		failed=1
+	fi
+}
+
+mapfile -t ours < <(overlay_files | cut -f2)
+mapfile -t c_files < <(printf '%s\n' "${ours[@]}" | grep '\.[ch]$')
+mapfile -t doc_files < <(printf '%s\n' "${c_files[@]}" | grep -v '^tools/')
+mapfile -t tools_files < <(printf '%s\n' "${c_files[@]}" | grep '^tools/')
+
+# quiet COMMAND...: fails too when the command says something
+quiet() {
+	local said status=0
+
+	said=$("$@" 2>&1) || status=$?
+	printf '%s\n' "$said"
+	[ "$status" = 0 ] && [ -z "$said" ]
+}
+
+# The kernel's own types of complaint, without those that can't be met: user
+# space has no BIT(), and new files need no entry in the kernel's MAINTAINERS
+checkpatch() {
+	local ignore=FILE_PATH_CHANGES${IGNORE:+,$IGNORE}
+
+	quiet scripts/checkpatch.pl -q --strict --terse --showfile --show-types \
+		--no-summary --ignore "$ignore" "$@"
+}
+
+checkpatch_files() {
+	local status=0
+
+	cd "$TREE" || return
+	checkpatch -f "${doc_files[@]}" || status=1
+	IGNORE=BIT_MACRO checkpatch -f "${tools_files[@]}" || status=1
+	return "$status"
+}
+
+# A hook is a commit message, without its author, and a diff; it has the style of
+# the lines around it
+checkpatch_hooks() {
+	local status=0 p
+
+	cd "$TREE" || return
+	for p in $(hook_names); do
+		sed '0,\,^--- a/,s,,---\n\n&,' "$PATCHES/$p" >"$B/hook.patch"
+		IGNORE=BIT_MACRO,MISSING_SIGN_OFF checkpatch "$B/hook.patch" ||
+			{ echo "in $p"; status=1; }
+		sed -n '1s/^Subject: .*: ./ok/p' "$PATCHES/$p" | grep -q ok ||
+			{ echo "$p: the first line is no subject"; status=1; }
+		! grep -qE '^(From|Signed-off-by):' "$PATCHES/$p" ||
+			{ echo "$p: has an author"; status=1; }
+	done
+	return "$status"
+}
+
+kernel_doc() {
+	cd "$TREE"
+	quiet scripts/kernel-doc -none -Wall "${doc_files[@]}"
+}
+
+# W=1 and sparse on the directories we add to: no warning from a file of ours, and
+# from a file that we hook none but those that the base gives by itself
+compiler() {
+	local out=$B/arm64-w1 dirs=(drivers/iommu/iommufd/ drivers/iommu/arm/arm-smmu-v3/)
+
+	mkdir -p "$out"
+	(cd "$out" && rm -rf "${dirs[@]}") &&
+	kmake "$out" KCONFIG_ALLCONFIG="$TOP/tools/testing/viommu/vm.config" allnoconfig &&
+	kmake "$out" W=1 C=1 "${dirs[@]}"
+}
+no_warnings() {
+	local log=$LOG/w1-build.log bad
+
+	compiler >"$log" 2>&1 || { grep -A5 'error:' "$log"; return 1; }
+	bad=$(grep -E '(warning|error):' "$log" | sed "s,^$TREE/,,;s,^\(\.\./\)*linux/,,;s,^\./,," |
+		sort -u | grep -E "^($({ printf '%s\n' "${ours[@]}"; hooked_files; } |
+			sed 's,[.],\\.,g' | paste -sd'|')):" |
+		grep -vFf <(grep -v '^#' "$TOP/tools/testing/viommu/base-warnings") || true)
+	printf '%s\n' "$bad"
+	[ -z "$bad" ]
+}
+
+# As a C90 user of the header would see it, alone
+uapi_alone() {
+	local h
+
+	for h in linux/iommufd.h linux/iommufd_viommu.h; do
+		echo "#include <$h>" | quiet "${CROSS_COMPILE}gcc" -x c -std=c90 -Wall -Wextra \
+			-Werror -fsyntax-only -I"$B/headers/include" - || return 1
+	done
+}
+
+scripts() {
+	cd "$TOP"
+	shellcheck -x series/*.sh tools/testing/viommu/*.sh .ci/run
+	python3 - tools/testing/viommu/*.py <<-'EOP'
+		import sys
+		for path in sys.argv[1:]:
+		    compile(open(path).read(), path, "exec")
+	EOP
+}
+
+check "checkpatch --strict, our files" checkpatch-files checkpatch_files
+check "checkpatch --strict, the hooks" checkpatch-hooks checkpatch_hooks
+check "kernel-doc" kernel-doc kernel_doc
+check "gcc W=1 and sparse" w1 no_warnings
+check "uAPI headers alone" uapi-alone uapi_alone
+check "shellcheck, python" scripts scripts
+exit $failed
