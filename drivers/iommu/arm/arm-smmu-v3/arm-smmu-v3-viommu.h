@@ -17,6 +17,7 @@
 
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-vcmd.h"
+#include "arm-smmu-v3-vste.h"
 
 /**
  * struct arm_smmu_viommu - A vSMMU: a guest's view of one physical SMMU
@@ -25,9 +26,10 @@
  * @s2_parent: The nest parent, a stage 2 domain of @smmu
  * @s2_elm: In arm_smmu_domain::viommus of @s2_parent
  * @limits: For the command checker; limits.vmid is this vIOMMU's own VMID
+ * @vste_limits: For the STE checker
  *
  * All members are constant from viommu_init() to viommu_destroy(), but for
- * @s2_elm, which belongs to the list's lock.
+ * @s2_elm: readers use RCU, writers hold arm_smmu_domain::viommus_lock.
  */
 struct arm_smmu_viommu {
 	struct iommufd_viommu core;
@@ -35,6 +37,7 @@ struct arm_smmu_viommu {
 	struct arm_smmu_domain *s2_parent;
 	struct list_head s2_elm;
 	struct arm_smmu_vcmd_limits limits;
+	struct arm_smmu_vste_limits vste_limits;
 };
 
 /**
@@ -51,6 +54,20 @@ struct arm_smmu_vdevice {
 	u32 sid;
 };
 
+/**
+ * struct arm_smmu_nested_domain - A guest's stage 1 on top of a nest parent
+ * @domain: What the iommu core knows of it, of type IOMMU_DOMAIN_NESTED
+ * @viommu: The vIOMMU, which outlives it
+ * @vste: Words 0 and 1 of the guest's STE, checked; little-endian
+ *
+ * Constant once allocated.
+ */
+struct arm_smmu_nested_domain {
+	struct iommu_domain domain;
+	struct arm_smmu_viommu *viommu;
+	__le64 vste[2];
+};
+
 static inline struct arm_smmu_viommu *
 to_arm_smmu_viommu(struct iommufd_viommu *core)
 {
@@ -62,6 +79,117 @@ to_arm_smmu_vdevice(struct iommufd_vdevice *core)
 {
 	return container_of(core, struct arm_smmu_vdevice, core);
 }
+
+static inline struct arm_smmu_nested_domain *
+to_arm_smmu_nested_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct arm_smmu_nested_domain, domain);
+}
+
+#ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
+/* arm-smmu-v3-viommu.c */
+void *arm_smmu_hw_info(struct device *dev, u32 *length, u32 *type);
+const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
+						     unsigned int type);
+bool arm_smmu_master_can_nest(struct arm_smmu_master *master);
+bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt);
+
+/* arm-smmu-v3-nested.c */
+int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
+			      struct arm_smmu_master *master, u32 flags);
+void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu);
+void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu);
+void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent);
+void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
+				      unsigned long iova, size_t size,
+				      size_t granule, bool leaf);
+struct arm_smmu_domain *arm_smmu_nested_s2_parent(struct iommu_domain *domain);
+void arm_smmu_nested_atc_inv_to_cmd(struct arm_smmu_cmdq_ent *cmd);
+void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state);
+void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
+			      struct arm_smmu_ste *ste,
+			      const struct arm_smmu_ste *target);
+struct iommu_domain *
+arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, struct device *dev,
+			     u32 flags, const struct iommu_user_data *user_data);
+
+/* Called for every unmap of a stage 2 domain: a nest parent or not */
+static inline void
+arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *smmu_domain)
+{
+	if (smmu_domain->nest_parent)
+		__arm_smmu_nest_parent_inv_all(smmu_domain);
+}
+
+static inline void
+arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *smmu_domain,
+			       unsigned long iova, size_t size, size_t granule,
+			       bool leaf)
+{
+	if (smmu_domain->nest_parent)
+		__arm_smmu_nest_parent_inv_range(smmu_domain, iova, size,
+						 granule, leaf);
+}
+
+/* The last step of an attach of whatever domain */
+static inline void arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
+{
+	if (state->old_domain &&
+	    state->old_domain->type == IOMMU_DOMAIN_NESTED && !state->nested)
+		__arm_smmu_nested_leave(state);
+}
+
+#else /* CONFIG_ARM_SMMU_V3_IOMMUFD */
+
+#define arm_smmu_hw_info NULL
+#define arm_smmu_viommu_ops NULL
+
+static inline bool arm_smmu_vevent_report(struct arm_smmu_device *smmu,
+					  const u64 *evt)
+{
+	return false;
+}
+
+static inline int
+arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
+			  struct arm_smmu_master *master, u32 flags)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void
+arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *smmu_domain)
+{
+}
+
+static inline void
+arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *smmu_domain,
+			       unsigned long iova, size_t size, size_t granule,
+			       bool leaf)
+{
+}
+
+static inline struct arm_smmu_domain *
+arm_smmu_nested_s2_parent(struct iommu_domain *domain)
+{
+	return NULL;
+}
+
+static inline void arm_smmu_nested_atc_inv_to_cmd(struct arm_smmu_cmdq_ent *cmd)
+{
+}
+
+static inline void arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
+{
+}
+
+static inline void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
+					    struct arm_smmu_ste *ste,
+					    const struct arm_smmu_ste *target)
+{
+	arm_smmu_write_entry(writer, ste->data, target->data);
+}
+#endif /* CONFIG_ARM_SMMU_V3_IOMMUFD */
 
 /* arm-smmu-v3-vinvalidate.c */
 int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arm SMMUv3: nested domains, and what stage 2 owes to nesting
+ *
+ * A nest parent is a stage 2 domain whose input addresses are a VM's physical
+ * addresses. Any number of vIOMMUs sit on top of one, each with a VMID of its
+ * own: what the guest does with TLBI commands stays within that VMID, and a
+ * vIOMMU that goes away takes all of its TLB entries with it. A nested domain is
+ * one STE of a guest: its stage 1 on the parent's stage 2, or the parent's
+ * stage 2 alone (bypass), or nothing (abort). Always under the VMID of the
+ * vIOMMU; only a device that is attached to the nest parent itself uses the VMID
+ * of the parent.
+ *
+ *	nest parent		VMID p	S2TTB t
+ *	  vIOMMU a		VMID a
+ *	    nested domain		STE {S1 of the guest, VMID a, S2TTB t}
+ *	  vIOMMU b		VMID b
+ *	    nested domain		STE {bypass, VMID b, S2TTB t}
+ *
+ * Invariants
+ *  - An unmap in the nest parent returns when no TLB entry of any VMID above and
+ *    no ATC holds the translation: neither stage 2 entries nor those that
+ *    combine both stages. See __arm_smmu_nest_parent_inv_range().
+ *  - A VMID has no TLB entry when it is given to another.
+ *  - A stream whose STE translates stage 1 has stage 2 on: nothing that a guest
+ *    writes anywhere is ever taken as a physical address.
+ *  - ATS in the device and STE.EATS agree.
+ *
+ * Locking
+ *  - arm_smmu_domain::viommus: RCU for readers, who may be in atomic context,
+ *    and arm_smmu_domain::viommus_lock for writers.
+ *  - attaching: the group mutex, taken by the iommu core, then
+ *    arm_smmu_asid_lock as for all domains.
+ *
+ * Sections of IHI 0070: 3.4, 3.17 and 4.4 for TLB entries of the two stages, 5.2
+ * for the STE, 3.21.3 for updating one in use.
+ */
+#include <linux/bitfield.h>
+#include <linux/iommu.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-viommu.h"
+
+/*
+ * Nest parents
+ */
+
+/**
+ * arm_smmu_nest_parent_init() - Make a new domain a nest parent
+ * @smmu_domain: The domain, not finalised yet
+ * @master: The device that it is allocated for
+ * @flags: enum iommufd_hwpt_alloc_flags
+ *
+ * Return: 0, or -EOPNOTSUPP if the SMMU can't nest or @flags ask for more
+ */
+int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
+			      struct arm_smmu_master *master, u32 flags)
+{
+	if (!(master->smmu->features & ARM_SMMU_FEAT_NESTING))
+		return -EOPNOTSUPP;
+	/* Dirty tracking is a feature of the driver's stage 1 */
+	if (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
+		return -EOPNOTSUPP;
+
+	smmu_domain->stage = ARM_SMMU_DOMAIN_S2;
+	smmu_domain->nest_parent = true;
+	INIT_LIST_HEAD(&smmu_domain->viommus);
+	spin_lock_init(&smmu_domain->viommus_lock);
+	return 0;
+}
+
+/**
+ * arm_smmu_nest_parent_join() - Have the nest parent know of a vIOMMU
+ * @viommu: The vIOMMU, complete but for this
+ *
+ * To be called before an STE with the vIOMMU's VMID is written.
+ */
+void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu)
+{
+	struct arm_smmu_domain *s2_parent = viommu->s2_parent;
+
+	spin_lock(&s2_parent->viommus_lock);
+	list_add_tail_rcu(&viommu->s2_elm, &s2_parent->viommus);
+	spin_unlock(&s2_parent->viommus_lock);
+
+	/* Pairs with arm_smmu_nest_parent_mb() */
+	smp_mb();
+}
+
+/**
+ * arm_smmu_nest_parent_leave() - Undo arm_smmu_nest_parent_join()
+ * @viommu: The vIOMMU, whose VMID no STE has any more
+ *
+ * Returns when no unmap uses the vIOMMU any more. May sleep.
+ */
+void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu)
+{
+	struct arm_smmu_domain *s2_parent = viommu->s2_parent;
+
+	spin_lock(&s2_parent->viommus_lock);
+	list_del_rcu(&viommu->s2_elm);
+	spin_unlock(&s2_parent->viommus_lock);
+	synchronize_rcu();
+}
+
+/*
+ * Either an unmap sees a vIOMMU that joins, or the SMMU sees the unmap when it
+ * walks stage 2 on behalf of the vIOMMU:
+ *
+ *	unmap				IOMMU_VIOMMU_ALLOC, attach
+ *	clear the PTE			list_add_tail_rcu()
+ *	smp_mb()			smp_mb()
+ *	read the list			write the STE
+ *					(the SMMU reads STE, then PTE)
+ */
+static void arm_smmu_nest_parent_mb(void)
+{
+	smp_mb();
+}
+
+static void arm_smmu_viommu_inv_vmid(struct arm_smmu_viommu *viommu, u8 opcode)
+{
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = opcode,
+		.tlbi.vmid = viommu->limits.vmid,
+	};
+
+	arm_smmu_cmdq_issue_cmd_with_sync(viommu->smmu, &cmd);
+}
+
+/**
+ * __arm_smmu_nest_parent_inv_all() - Drop everything that is based on a nest
+ *                                    parent from the TLBs
+ * @s2_parent: The nest parent
+ *
+ * Its own VMID is the caller's business. Any context.
+ */
+void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent)
+{
+	struct arm_smmu_viommu *viommu;
+
+	arm_smmu_nest_parent_mb();
+	rcu_read_lock();
+	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm)
+		arm_smmu_viommu_inv_vmid(viommu, CMDQ_OP_TLBI_S12_VMALL);
+	rcu_read_unlock();
+}
+
+/**
+ * __arm_smmu_nest_parent_inv_range() - Drop what is based on a range of a nest
+ *                                      parent from the TLBs
+ * @s2_parent: The nest parent
+ * @iova: Start of the range, in bytes
+ * @size: Size of the range, in bytes
+ * @granule: Size of a page in the range, in bytes
+ * @leaf: No table was removed
+ *
+ * TLBI_S2_IPA takes stage 2 entries only. An entry that combines both stages is
+ * found by its input address alone, which is the guest's, so all entries with
+ * stage 1 of the VMID have to go. They have to go second, with a CMD_SYNC in
+ * between: a walk that is on its way with the old stage 2 entry would bring such
+ * an entry back.
+ *
+ * The VMID of the nest parent itself is the caller's business, and so are the
+ * ATCs afterwards. Any context.
+ */
+void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
+				      unsigned long iova, size_t size,
+				      size_t granule, bool leaf)
+{
+	struct arm_smmu_viommu *viommu;
+
+	if (!size)
+		return;
+
+	arm_smmu_nest_parent_mb();
+	rcu_read_lock();
+	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm) {
+		struct arm_smmu_cmdq_ent cmd = {
+			.opcode = CMDQ_OP_TLBI_S2_IPA,
+			.tlbi = {
+				.vmid = viommu->limits.vmid,
+				.leaf = leaf,
+			},
+		};
+
+		__arm_smmu_tlb_inv_range(&cmd, iova, size, granule, s2_parent);
+		arm_smmu_viommu_inv_vmid(viommu, CMDQ_OP_TLBI_NH_ALL);
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * arm_smmu_nested_atc_inv_to_cmd() - The ATC_INV for a device on a nested domain
+ *                                    after an unmap in the nest parent
+ * @cmd: Filled in but for the StreamID
+ *
+ * What the host unmapped is an IPA; which addresses of the device went there,
+ * the guest knows. So all of the ATC, of all PASIDs.
+ */
+void arm_smmu_nested_atc_inv_to_cmd(struct arm_smmu_cmdq_ent *cmd)
+{
+	*cmd = (struct arm_smmu_cmdq_ent) {
+		.opcode = CMDQ_OP_ATC_INV,
+		.atc.size = ATC_INV_SIZE_ALL,
+	};
+}
+
+/*
+ * Nested domains
+ */
+
+/**
+ * arm_smmu_nested_s2_parent() - The nest parent of a nested domain
+ * @domain: A domain of type IOMMU_DOMAIN_NESTED
+ *
+ * Return: The nest parent
+ */
+struct arm_smmu_domain *arm_smmu_nested_s2_parent(struct iommu_domain *domain)
+{
+	return to_arm_smmu_nested_domain(domain)->viommu->s2_parent;
+}
+
+/*
+ * The stage 2 STE to build on. The driver makes stage 2 faults of a device stall
+ * if that device can. On behalf of a VM they are errors that no fault handler can
+ * do anything about, so don't, unless the SMMU can't do without.
+ */
+static void arm_smmu_nested_make_s2_ste(struct arm_smmu_nested_domain *nested,
+					struct arm_smmu_master *master,
+					struct arm_smmu_ste *ste)
+{
+	arm_smmu_make_s2_domain_ste(ste, master, nested->viommu->s2_parent,
+				    false);
+	if (!(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE))
+		ste->data[2] &= ~cpu_to_le64(STRTAB_STE_2_S2S);
+}
+
+/* From here on events of the streams are the guest's */
+static int arm_smmu_nested_enter(struct arm_smmu_master *master)
+{
+	struct xarray *sids = &master->smmu->nested_sids;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < master->num_streams; i++) {
+		ret = xa_err(xa_store(sids, master->streams[i].id,
+				      xa_mk_value(1), GFP_KERNEL));
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * __arm_smmu_nested_leave() - A device went from a nested domain to another kind
+ * @state: Of the attach
+ */
+void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
+{
+	struct arm_smmu_master *master = state->master;
+	unsigned int i;
+
+	for (i = 0; i < master->num_streams; i++)
+		xa_erase(&master->smmu->nested_sids, master->streams[i].id);
+}
+
+static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
+				      struct device *dev)
+{
+	struct arm_smmu_nested_domain *nested =
+		to_arm_smmu_nested_domain(domain);
+	struct arm_smmu_viommu *viommu = nested->viommu;
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_attach_state state = {
+		.master = master,
+		.old_domain = iommu_get_domain_for_dev(dev),
+		.ssid = IOMMU_NO_PASID,
+	};
+	struct arm_smmu_vste_host host = {
+		.vmid = viommu->limits.vmid,
+		.stall_model = viommu->vste_limits.stall_model,
+		.stall_allowed = domain->iopf_handler && master->iopf_enabled,
+	};
+	struct arm_smmu_ste s2_ste, target;
+	u64 vsid;
+	int ret;
+
+	if (master->smmu != viommu->smmu || !arm_smmu_master_can_nest(master))
+		return -EINVAL;
+	if (arm_smmu_ssids_in_use(&master->cd_table))
+		return -EBUSY;
+	/* Stage 1 means invalidations and events, and they need the vSID */
+	if (arm_smmu_vste_translates(nested->vste)) {
+		ret = iommufd_viommu_get_virt_id(&viommu->core, dev, &vsid);
+		if (ret)
+			return ret;
+	}
+
+	ret = arm_smmu_nested_enter(master);
+	if (ret)
+		goto err_leave;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	arm_smmu_nested_make_s2_ste(nested, master, &s2_ste);
+	/* EATS with S2S is ILLEGAL */
+	state.disable_ats = !arm_smmu_vste_wants_ats(nested->vste) ||
+			    s2_ste.data[2] & cpu_to_le64(STRTAB_STE_2_S2S);
+	ret = arm_smmu_attach_prepare(&state, domain);
+	if (ret) {
+		mutex_unlock(&arm_smmu_asid_lock);
+		goto err_leave;
+	}
+
+	host.ats_enabled = state.ats_enabled;
+	arm_smmu_make_nested_ste(&target, &s2_ste, nested->vste, &host);
+	arm_smmu_install_ste_for_dev(master, &target);
+	/* As for any stage 2 domain: the host's CD is no longer in use */
+	arm_smmu_clear_cd(master, IOMMU_NO_PASID);
+	arm_smmu_attach_commit(&state);
+	mutex_unlock(&arm_smmu_asid_lock);
+	return 0;
+
+err_leave:
+	arm_smmu_nested_leave(&state);
+	return ret;
+}
+
+static struct iommu_domain *arm_smmu_nested_msi_domain(struct iommu_domain *domain)
+{
+	return &arm_smmu_nested_s2_parent(domain)->domain;
+}
+
+static void arm_smmu_domain_nested_free(struct iommu_domain *domain)
+{
+	kfree(to_arm_smmu_nested_domain(domain));
+}
+
+static const struct iommu_domain_ops arm_smmu_nested_ops = {
+	.attach_dev = arm_smmu_attach_dev_nested,
+	.msi_domain = arm_smmu_nested_msi_domain,
+	.free = arm_smmu_domain_nested_free,
+};
+
+/**
+ * arm_smmu_domain_alloc_nested() - iommufd_viommu_ops::domain_alloc_nested
+ * @core: The vIOMMU
+ * @dev: A device behind the vIOMMU's SMMU
+ * @flags: Must be 0
+ * @user_data: struct iommu_hwpt_arm_smmuv3
+ *
+ * Return: The nested domain, or an ERR_PTR: -EOPNOTSUPP for flags, -EINVAL for
+ * data of another type or size, -EIO for an STE that is not acceptable, -EFAULT,
+ * -E2BIG or -ENOMEM
+ */
+struct iommu_domain *
+arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, struct device *dev,
+			     u32 flags, const struct iommu_user_data *user_data)
+{
+	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
+	struct arm_smmu_nested_domain *nested;
+	struct iommu_hwpt_arm_smmuv3 arg;
+	int ret;
+
+	if (flags)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (!user_data)
+		return ERR_PTR(-EINVAL);
+
+	ret = iommu_copy_struct_from_user(&arg, user_data,
+					  IOMMU_HWPT_DATA_ARM_SMMUV3, ste);
+	if (ret)
+		return ERR_PTR(ret);
+
+	nested = kzalloc(sizeof(*nested), GFP_KERNEL_ACCOUNT);
+	if (!nested)
+		return ERR_PTR(-ENOMEM);
+
+	ret = arm_smmu_vste_check(&viommu->vste_limits, arg.ste, nested->vste);
+	if (ret) {
+		kfree(nested);
+		return ERR_PTR(ret);
+	}
+
+	nested->viommu = viommu;
+	nested->domain.type = IOMMU_DOMAIN_NESTED;
+	nested->domain.ops = &arm_smmu_nested_ops;
+	return &nested->domain;
+}
+
+/*
+ * STE updates
+ */
+
+/* EATS and MEV may change at any time: see arm_smmu_ste_step_early() */
+#define STE_1_EARLY	(STRTAB_STE_1_EATS | STRTAB_STE_1_MEV)
+
+static bool arm_smmu_ste_config_has(const struct arm_smmu_ste *ste, u64 bit)
+{
+	u64 w0 = le64_to_cpu(ste->data[0]);
+
+	return (w0 & STRTAB_STE_0_V) &&
+	       (FIELD_GET(STRTAB_STE_0_CFG, w0) & (BIT(2) | bit)) ==
+		       (BIT(2) | bit);
+}
+
+static bool arm_smmu_ste_has_s1(const struct arm_smmu_ste *ste)
+{
+	return arm_smmu_ste_config_has(ste, BIT(0));
+}
+
+static bool arm_smmu_ste_has_s2(const struct arm_smmu_ste *ste)
+{
+	return arm_smmu_ste_config_has(ste, BIT(1));
+}
+
+static bool arm_smmu_ste_translates(const struct arm_smmu_ste *ste)
+{
+	return arm_smmu_ste_has_s1(ste) || arm_smmu_ste_has_s2(ste);
+}
+
+static void arm_smmu_ste_drop_unused(struct arm_smmu_ste *ste)
+{
+	struct arm_smmu_ste used = {};
+	unsigned int i;
+
+	arm_smmu_get_ste_used(ste->data, used.data);
+	for (i = 0; i < ARRAY_SIZE(ste->data); i++)
+		ste->data[i] &= used.data[i];
+}
+
+/*
+ * Neither EATS nor MEV changes what a transaction does that is not ATS: EATS
+ * changes only while ATS is off in the device (arm_smmu_attach_prepare()), and
+ * MEV is about the events of faults. So they can change ahead of the rest.
+ */
+static bool arm_smmu_ste_step_early(struct arm_smmu_ste *step,
+				    const struct arm_smmu_ste *target)
+{
+	__le64 mask = cpu_to_le64(STE_1_EARLY);
+
+	if (!arm_smmu_ste_translates(step) || !arm_smmu_ste_translates(target))
+		return false;
+	if (!((step->data[1] ^ target->data[1]) & mask))
+		return false;
+	step->data[1] = (step->data[1] & ~mask) | (target->data[1] & mask);
+	return true;
+}
+
+static bool arm_smmu_ste_same_s2(const struct arm_smmu_ste *a,
+				 const struct arm_smmu_ste *b)
+{
+	return arm_smmu_ste_has_s2(a) && arm_smmu_ste_has_s2(b) &&
+	       a->data[3] == b->data[3] &&
+	       !((a->data[2] ^ b->data[2]) & ~cpu_to_le64(STRTAB_STE_2_S2VMID));
+}
+
+/*
+ * Between the nest parent and stage 1 on top of it two words change: Config with
+ * the stage 1 pointer, and the VMID. Stage 2 alone under the vIOMMU's VMID is a
+ * valid configuration between the two (it is what bypass is), and stage 1 never
+ * runs under the VMID of the parent. A stream that translates stage 1 under two
+ * VMIDs, one after the other, is none of this.
+ */
+static bool arm_smmu_ste_step_vmid(struct arm_smmu_ste *step,
+				   const struct arm_smmu_ste *target)
+{
+	if (!arm_smmu_ste_same_s2(step, target) ||
+	    step->data[2] == target->data[2])
+		return false;
+
+	if (!arm_smmu_ste_has_s1(step) && arm_smmu_ste_has_s1(target)) {
+		step->data[2] = target->data[2];
+		return true;
+	}
+	if (arm_smmu_ste_has_s1(step) && !arm_smmu_ste_has_s1(target)) {
+		step->data[0] = target->data[0];
+		return true;
+	}
+	return false;
+}
+
+/**
+ * arm_smmu_write_ste_entry() - Update an STE that the SMMU may be using
+ * @writer: As for arm_smmu_write_entry()
+ * @ste: The STE in the stream table
+ * @target: What it is to become
+ *
+ * arm_smmu_write_entry() is hitless if just one word changes of those bits that
+ * are in use, and makes the stream fault for a moment otherwise. Where valid
+ * configurations lead to @target one word at a time, take that way.
+ */
+void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
+			      struct arm_smmu_ste *ste,
+			      const struct arm_smmu_ste *target)
+{
+	struct arm_smmu_ste step = *ste;
+
+	if (arm_smmu_ste_step_early(&step, target)) {
+		arm_smmu_ste_drop_unused(&step);
+		arm_smmu_write_entry(writer, ste->data, step.data);
+	}
+
+	step = *ste;
+	if (arm_smmu_ste_step_vmid(&step, target)) {
+		arm_smmu_ste_drop_unused(&step);
+		arm_smmu_write_entry(writer, ste->data, step.data);
+	}
+
+	arm_smmu_write_entry(writer, ste->data, target->data);
+}

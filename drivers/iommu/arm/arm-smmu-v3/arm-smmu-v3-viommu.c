@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arm SMMUv3: the vIOMMU and its devices
+ *
+ * A vIOMMU is the slice of one SMMU that one VM drives: a nest parent (stage 2,
+ * the host's), a VMID and the devices that the guest knows by a vSID. A vDEVICE
+ * ties a vSID to the StreamID of a device.
+ *
+ *	vSID   guest's commands	-> iommufd_viommu::vdevs     -> StreamID
+ *	StreamID  SMMU's events	-> arm_smmu_device::vdevs    -> vSID
+ *
+ * Two indices by StreamID serve the event path, which must not wait for anything:
+ *
+ *  - arm_smmu_device::vdevs, the vDEVICE. Readers use RCU; an entry is there from
+ *    the end of vdevice_init() to vdevice_unpublish(), and the vDEVICE lives on
+ *    for a grace period.
+ *  - arm_smmu_device::nested_sids, a mark for the streams that are on a nested
+ *    domain, of whatever kind. Changed by attaching, under the group mutex.
+ *
+ * An event is the guest's if the stream is on a nested domain, if it is about
+ * stage 1, and if nobody waits for an answer to it. Then the host has nothing to
+ * say about it, even if there is no vDEVICE or vEVENTQ to take it: a guest
+ * could fill the host's log otherwise.
+ *
+ * What a guest says is only ever checked against what the SMMU says of itself in
+ * its ID registers, IHI 0070 section 6.3.
+ */
+#include <linux/bitfield.h>
+#include <linux/io.h>
+#include <linux/io-pgtable.h>
+#include <linux/iommu.h>
+#include <linux/iommufd_viommu.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-vevent.h"
+#include "arm-smmu-v3-viommu.h"
+
+#define ARM_SMMU_IDR(n)		(4 * (n))
+#define ARM_SMMU_AIDR		0x1c
+
+static u32 arm_smmu_read_idr(struct arm_smmu_device *smmu, unsigned int n)
+{
+	return readl_relaxed(smmu->base + ARM_SMMU_IDR(n));
+}
+
+/**
+ * arm_smmu_hw_info() - iommu_ops::hw_info
+ * @dev: A device behind the SMMU
+ * @length: Set to the size of the result in bytes
+ * @type: Set to IOMMU_HW_INFO_TYPE_ARM_SMMUV3
+ *
+ * Return: struct iommu_hw_info_arm_smmuv3, to be freed with kfree(), or
+ * ERR_PTR(-ENOMEM)
+ */
+void *arm_smmu_hw_info(struct device *dev, u32 *length, u32 *type)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct iommu_hw_info_arm_smmuv3 *info;
+	unsigned int i;
+
+	info = kzalloc(sizeof(*info), GFP_KERNEL);
+	if (!info)
+		return ERR_PTR(-ENOMEM);
+
+	for (i = 0; i < ARRAY_SIZE(info->idr); i++)
+		info->idr[i] = arm_smmu_read_idr(master->smmu, i);
+	info->iidr = readl_relaxed(master->smmu->base + ARM_SMMU_IIDR);
+	info->aidr = readl_relaxed(master->smmu->base + ARM_SMMU_AIDR);
+
+	*length = sizeof(*info);
+	*type = IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
+	return info;
+}
+
+/**
+ * arm_smmu_master_can_nest() - May a guest own stage 1 of this device?
+ * @master: The device
+ *
+ * Stage 1 sets the cacheability of the device's accesses. With it a guest could
+ * have the device read and write around the caches, and find there what memory
+ * held before the host cleared it for the guest. The root complex's CANWBS keeps
+ * all accesses coherent.
+ *
+ * Return: true if the host stays safe
+ */
+bool arm_smmu_master_can_nest(struct arm_smmu_master *master)
+{
+	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(master->dev);
+
+	return fwspec && (fwspec->flags & IOMMU_FWSPEC_PCI_RC_CANWBS);
+}
+
+static int arm_smmu_viommu_init(struct iommufd_viommu *core,
+				const struct iommu_user_data *user_data)
+{
+	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
+	struct arm_smmu_device *smmu =
+		container_of(core->iommu_dev, struct arm_smmu_device, iommu);
+	struct arm_smmu_domain *s2_parent;
+	u32 idr0 = arm_smmu_read_idr(smmu, 0);
+	u32 idr1 = arm_smmu_read_idr(smmu, 1);
+	const struct io_pgtable_cfg *pgtbl_cfg;
+	int vmid;
+
+	/* No data is defined */
+	if (user_data)
+		return -EOPNOTSUPP;
+	if (core->parent->owner != core->iommu_dev->ops)
+		return -EINVAL;
+	s2_parent = to_smmu_domain(core->parent);
+	if (!s2_parent->nest_parent || s2_parent->smmu != smmu)
+		return -EINVAL;
+
+	vmid = ida_alloc_range(&smmu->vmid_map, 1, (1 << smmu->vmid_bits) - 1,
+			       GFP_KERNEL);
+	if (vmid < 0)
+		return vmid;
+
+	pgtbl_cfg = &io_pgtable_ops_to_pgtable(s2_parent->pgtbl_ops)->cfg;
+	arm_smmu_vcmd_limits_init(&viommu->limits, idr0, idr1,
+				  arm_smmu_read_idr(smmu, 3),
+				  arm_smmu_read_idr(smmu, 5), vmid);
+	arm_smmu_vste_limits_init(&viommu->vste_limits, idr0, idr1,
+				  pgtbl_cfg->ias);
+	viommu->smmu = smmu;
+	viommu->s2_parent = s2_parent;
+	arm_smmu_nest_parent_join(viommu);
+	return 0;
+}
+
+static void arm_smmu_viommu_destroy(struct iommufd_viommu *core)
+{
+	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
+	struct arm_smmu_device *smmu = viommu->smmu;
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_TLBI_S12_VMALL,
+		.tlbi.vmid = viommu->limits.vmid,
+	};
+
+	arm_smmu_nest_parent_leave(viommu);
+	/* The next owner of the VMID must not find anything of this one's */
+	arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
+	ida_free(&smmu->vmid_map, viommu->limits.vmid);
+}
+
+static int arm_smmu_vdevice_init(struct iommufd_vdevice *core)
+{
+	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core->viommu);
+	struct arm_smmu_vdevice *vdev = to_arm_smmu_vdevice(core);
+	struct arm_smmu_master *master = dev_iommu_priv_get(core->dev);
+
+	if (core->virt_id > U32_MAX)
+		return -EINVAL;
+	if (master->smmu != viommu->smmu || !arm_smmu_master_can_nest(master))
+		return -EINVAL;
+	/*
+	 * A vSID stands for one stream: one guest command for several would
+	 * take several host commands, and their number is the guest's choice.
+	 */
+	if (master->num_streams != 1)
+		return -EOPNOTSUPP;
+
+	vdev->master = master;
+	vdev->sid = master->streams[0].id;
+	return xa_insert(&viommu->smmu->vdevs, vdev->sid, vdev, GFP_KERNEL);
+}
+
+static void arm_smmu_vdevice_unpublish(struct iommufd_vdevice *core)
+{
+	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core->viommu);
+
+	xa_erase(&viommu->smmu->vdevs, to_arm_smmu_vdevice(core)->sid);
+}
+
+static const struct iommufd_veventq_desc arm_smmu_veventqs[] = {
+	{
+		.type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+		.record_len = sizeof(struct iommu_vevent_arm_smmuv3),
+	},
+};
+
+static const struct iommufd_viommu_ops arm_smmu_viommu_smmuv3_ops = {
+	.viommu_size = sizeof(struct arm_smmu_viommu),
+	.vdevice_size = sizeof(struct arm_smmu_vdevice),
+	.veventqs = arm_smmu_veventqs,
+	.num_veventqs = ARRAY_SIZE(arm_smmu_veventqs),
+	.viommu_init = arm_smmu_viommu_init,
+	.viommu_destroy = arm_smmu_viommu_destroy,
+	.domain_alloc_nested = arm_smmu_domain_alloc_nested,
+	.cache_invalidate_user = arm_smmu_viommu_cache_invalidate,
+	.vdevice_init = arm_smmu_vdevice_init,
+	.vdevice_unpublish = arm_smmu_vdevice_unpublish,
+};
+
+/**
+ * arm_smmu_viommu_ops() - iommu_ops::viommu_ops
+ * @dev: A device behind the SMMU
+ * @type: enum iommu_viommu_type
+ *
+ * Return: What the vIOMMU of @type is made of, NULL if it can't be had here
+ */
+const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
+						     unsigned int type)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_device *smmu = master->smmu;
+
+	if (type != IOMMU_VIOMMU_TYPE_ARM_SMMUV3)
+		return NULL;
+	if (!(smmu->features & ARM_SMMU_FEAT_NESTING))
+		return NULL;
+	/* Errata that a guest's commands would have to work around */
+	if (smmu->options & ARM_SMMU_OPT_CMDQ_FORCE_SYNC)
+		return NULL;
+	if (!arm_smmu_master_can_nest(master))
+		return NULL;
+	return &arm_smmu_viommu_smmuv3_ops;
+}
+
+/**
+ * arm_smmu_vevent_report() - Give an event to the guest that it belongs to
+ * @smmu: The SMMU that recorded it
+ * @evt: The record, CPU-endian
+ *
+ * Called by the event queue's thread. Does not sleep, allocate or wait.
+ *
+ * Return: true if the event is a guest's, reported or not; false if it is left
+ * to the host
+ */
+bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
+	struct iommu_vevent_arm_smmuv3 vevent;
+	struct arm_smmu_vdevice *vdev;
+
+	/* Most hosts have no VM with a vIOMMU most of the time */
+	if (xa_empty(&smmu->nested_sids) || !xa_load(&smmu->nested_sids, sid))
+		return false;
+	if (!arm_smmu_vevent_is_guests(evt))
+		return false;
+	/* The transaction waits: goes to the fault queue, or is terminated */
+	if (evt[1] & EVTQ_1_STALL)
+		return false;
+
+	rcu_read_lock();
+	vdev = xa_load(&smmu->vdevs, sid);
+	if (vdev && arm_smmu_vevent_make(evt, vdev->core.virt_id, vevent.evt))
+		iommufd_viommu_report_event(vdev->core.viommu,
+					    IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					    &vevent, sizeof(vevent));
+	rcu_read_unlock();
+	return true;
+}
