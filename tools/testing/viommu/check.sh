@@ -61,7 +61,7 @@ must "the machine's IORT" iort iort
 # then one, where nobody else can service the interrupt.
 for cpus in 4 1; do
 	printf '# only the boot counts\n' >"$VM/kunit$cpus.manifest"
-	vm "kunit-smp$cpus" "$VM/kunit$cpus.manifest" -c "$cpus" -t 300
+	vm "kunit-smp$cpus" "$VM/kunit$cpus.manifest" -c "$cpus" -t 300 -a kunit.enable=1
 	"$here/results.py" kunit "kunit-smp$cpus" "$LOG/vm-kunit-smp$cpus.kernel" \
 		"$here/kunit-suites" >>"$results"
 done
@@ -74,7 +74,7 @@ for src in "$selftests"/*.c; do
 	grep -hs "^${name}[[:space:]]" "$selftests/vm-tests" ||
 		echo "$name 300 /bin/$name"
 done >"$VM/selftests.manifest"
-vm kselftest "$VM/selftests.manifest" -c 4 -t 900 -a kunit.enable=0
+vm kselftest "$VM/selftests.manifest" -c 4 -t 900
 
 # The demo, with as many CPUs as usual and with one
 if [ -x "$VM/bin/viommu-demo" ]; then
@@ -82,8 +82,8 @@ if [ -x "$VM/bin/viommu-demo" ]; then
 		echo 'demo 240 /bin/viommu-demo'
 		grep -hsv '^#' "$TOP/tools/iommu/vm-tests" || true
 	} >"$VM/vmm.manifest"
-	vm vmm-smp2 "$VM/vmm.manifest" -t 600 -a kunit.enable=0
-	vm vmm-smp1 "$VM/vmm.manifest" -c 1 -t 600 -a kunit.enable=0
+	vm vmm-smp2 "$VM/vmm.manifest" -t 600
+	vm vmm-smp1 "$VM/vmm.manifest" -c 1 -t 600
 else
 	result fail vmm demo "tools/iommu builds no viommu-demo"
 fi

@@ -12,7 +12,7 @@ step "taking the machine's IORT" iort iort
 printf 'demo 240 /bin/viommu-demo\n' >"$VM/demo.manifest"
 say "booting (the kernel's log goes to $LOG/vm-demo.kernel)"
 status=0
-boot demo "$VM/demo.manifest" -t 300 -a kunit.enable=0 | sed '/^@viommu /d' || status=$?
+boot demo "$VM/demo.manifest" -t 300 | sed '/^@viommu /d' || status=$?
 results=$LOG/demo.results
 {
 	"$here/results.py" programs demo "$LOG/vm-demo.out" "$VM/demo.manifest"

@@ -20,7 +20,7 @@ iort() {
 	fi
 	printf 'iort 30 @dump /sys/firmware/acpi/tables/IORT\n' >"$VM/iort.manifest"
 	"$here/mkinitramfs.py" "$VM/iort.cpio" "init=$VM/bin/init" "manifest=$VM/iort.manifest"
-	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120 -a kunit.enable=0
+	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120
 	"$here/iort-canwbs.py" "$LOG/vm-iort.out" "$VM/iort.aml"
 	echo "$id" >"$VM/iort.id"
 }
