@@ -268,6 +268,42 @@ void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
 		xa_erase(&master->smmu->nested_sids, master->streams[i].id);
 }
 
+/*
+ * Stalled transactions of the device go to the fault queue of a domain from here
+ * on. It stays like this until the IOPF feature is disabled, which is when no
+ * domain with a fault queue is attached any more: a fault that is read after
+ * the detach must find its way too. The caller of both, iommufd, serialises them
+ * by the lock of the group.
+ */
+static int arm_smmu_nested_enable_iopf(struct arm_smmu_master *master)
+{
+	struct iopf_queue *queue = master->smmu->evtq.iopf;
+	int ret;
+
+	if (master->nested_iopf)
+		return 0;
+	if (!master->iopf_enabled || !queue)
+		return -ENODEV;
+
+	ret = iopf_queue_add_device(queue, master->dev);
+	if (ret)
+		return ret;
+	master->nested_iopf = true;
+	return 0;
+}
+
+/**
+ * arm_smmu_nested_disable_iopf() - Called when IOMMU_DEV_FEAT_IOPF is disabled
+ * @master: The device, not on a domain with a fault queue any more
+ */
+void arm_smmu_nested_disable_iopf(struct arm_smmu_master *master)
+{
+	if (!master->nested_iopf)
+		return;
+	iopf_queue_remove_device(master->smmu->evtq.iopf, master->dev);
+	master->nested_iopf = false;
+}
+
 static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 				      struct device *dev)
 {
@@ -283,7 +319,7 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 	struct arm_smmu_vste_host host = {
 		.vmid = viommu->limits.vmid,
 		.stall_model = viommu->vste_limits.stall_model,
-		.stall_allowed = domain->iopf_handler && master->iopf_enabled,
+		.stall_allowed = domain->iopf_handler && master->stall_enabled,
 	};
 	struct arm_smmu_ste s2_ste, target;
 	u64 vsid;
@@ -296,6 +332,12 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 	/* Stage 1 means invalidations and events, and they need the vSID */
 	if (arm_smmu_vste_translates(nested->vste)) {
 		ret = iommufd_viommu_get_virt_id(&viommu->core, dev, &vsid);
+		if (ret)
+			return ret;
+	}
+
+	if (domain->iopf_handler) {
+		ret = arm_smmu_nested_enable_iopf(master);
 		if (ret)
 			return ret;
 	}

@@ -30,6 +30,7 @@
 #include <linux/io-pgtable.h>
 #include <linux/iommu.h>
 #include <linux/iommufd_viommu.h>
+#include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
@@ -254,3 +255,5 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 	rcu_read_unlock();
 	return true;
 }
+
+MODULE_IMPORT_NS(IOMMUFD);

@@ -106,6 +106,7 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 struct arm_smmu_domain *arm_smmu_nested_s2_parent(struct iommu_domain *domain);
 void arm_smmu_nested_atc_inv_to_cmd(struct arm_smmu_cmdq_ent *cmd);
 void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state);
+void arm_smmu_nested_disable_iopf(struct arm_smmu_master *master);
 void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
 			      struct arm_smmu_ste *ste,
 			      const struct arm_smmu_ste *target);
@@ -180,6 +181,10 @@ static inline void arm_smmu_nested_atc_inv_to_cmd(struct arm_smmu_cmdq_ent *cmd)
 }
 
 static inline void arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
+{
+}
+
+static inline void arm_smmu_nested_disable_iopf(struct arm_smmu_master *master)
 {
 }
 
