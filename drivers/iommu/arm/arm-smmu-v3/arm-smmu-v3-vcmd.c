@@ -232,8 +232,8 @@ void arm_smmu_vcmd_limits_init(struct arm_smmu_vcmd_limits *limits, u32 idr0,
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vcmd_limits_init);
 
 /* NUM, SCALE, TG and TTL: IHI 0070, section 4.4.1.1 */
-static bool arm_smmu_vcmd_range_ok(const struct arm_smmu_vcmd_limits *limits,
-				   u64 w0, u64 w1)
+static __always_inline bool
+arm_smmu_vcmd_range_ok(const struct arm_smmu_vcmd_limits *limits, u64 w0, u64 w1)
 {
 	unsigned int tg = FIELD_GET(CMDQ_TLBI_1_TG, w1);
 	unsigned int ttl = FIELD_GET(CMDQ_TLBI_1_TTL, w1);
@@ -270,24 +270,25 @@ static bool arm_smmu_vcmd_atc_ok(const struct arm_smmu_vcmd_limits *limits,
 	return !(*w0 & CMDQ_ATC_0_SSID & ~arm_smmu_vcmd_ssid_mask(limits));
 }
 
-static bool arm_smmu_vcmd_extra_ok(const struct arm_smmu_vcmd_limits *limits,
-				   arm_smmu_vcmd_lookup_fn lookup, void *ctx,
-				   u32 checks, u64 *w0, u64 w1)
+/* The rest of a command that names a device; out of the way of the TLBIs */
+static noinline bool
+arm_smmu_vcmd_convert_stream(const struct arm_smmu_vcmd_limits *limits,
+			     arm_smmu_vcmd_lookup_fn lookup, void *ctx,
+			     u32 checks, u64 w0, u64 w1, u64 host[2])
 {
 	struct arm_smmu_vcmd_target target;
 
-	if (checks & VCMD_CHECK_RANGE)
-		return arm_smmu_vcmd_range_ok(limits, *w0, w1);
-
-	if ((checks & VCMD_CHECK_ATC) && !arm_smmu_vcmd_atc_ok(limits, w0, w1))
+	if ((checks & VCMD_CHECK_ATC) && !arm_smmu_vcmd_atc_ok(limits, &w0, w1))
 		return false;
 
-	/* Last: it may be costly */
-	if (!lookup(ctx, FIELD_GET(CMDQ_CFGI_0_SID, *w0), &target))
+	if (!lookup(ctx, FIELD_GET(CMDQ_CFGI_0_SID, w0), &target))
 		return false;
 	if ((checks & VCMD_CHECK_ATC) && !target.ats)
 		return false;
-	*w0 = (*w0 & ~CMDQ_CFGI_0_SID) | FIELD_PREP(CMDQ_CFGI_0_SID, target.sid);
+
+	w0 &= ~CMDQ_CFGI_0_SID;
+	host[0] = w0 | FIELD_PREP(CMDQ_CFGI_0_SID, target.sid);
+	host[1] = w1;
 	return true;
 }
 
@@ -302,11 +303,14 @@ arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
 	rule = &limits->rules[limits->index[FIELD_GET(CMDQ_0_OP, w0)]];
 	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
 		return false;
+	if ((rule->checks & VCMD_CHECK_RANGE) &&
+	    !arm_smmu_vcmd_range_ok(limits, w0, w1))
+		return false;
 
 	w0 = (w0 & rule->keep[0]) | rule->set;
-	if (rule->checks &&
-	    !arm_smmu_vcmd_extra_ok(limits, lookup, ctx, rule->checks, &w0, w1))
-		return false;
+	if (rule->checks & VCMD_CHECK_STREAM)
+		return arm_smmu_vcmd_convert_stream(limits, lookup, ctx,
+						    rule->checks, w0, w1, host);
 
 	host[0] = w0;
 	host[1] = w1;

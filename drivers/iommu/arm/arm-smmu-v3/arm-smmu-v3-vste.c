@@ -254,10 +254,10 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 
 	if (cfg != STRTAB_STE_0_CFG_BYPASS &&
 	    cfg != STRTAB_STE_0_CFG_S1_TRANS) {
+		w0 = STRTAB_STE_0_V |
+		     FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_ABORT);
 		memset(target, 0, sizeof(*target));
-		target->data[0] = cpu_to_le64(
-			STRTAB_STE_0_V |
-			FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_ABORT));
+		target->data[0] = cpu_to_le64(w0);
 		return;
 	}
 
@@ -265,10 +265,10 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 	if (cfg == STRTAB_STE_0_CFG_BYPASS)
 		return;
 
-	target->data[0] = cpu_to_le64(
-		STRTAB_STE_0_V |
-		FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED) |
-		(w0 & VSTE_0_S1));
+	w0 &= VSTE_0_S1;
+	w0 |= STRTAB_STE_0_V |
+	      FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED);
+	target->data[0] = cpu_to_le64(w0);
 
 	w1 = le64_to_cpu(vste[1]) & VSTE_1_S1;
 	if (host->stall_model != IDR0_STALL_MODEL_STALL)
