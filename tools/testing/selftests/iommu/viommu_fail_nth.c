@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every call of the vIOMMU's interface with every point that fault injection can
+ * fail on its way failed once: each allocation (failslab, fail_page_alloc) and
+ * the points of iommufd and the mock driver (fail_iommufd).
+ *
+ * The philosophy is that of iommufd_fail_nth.c, and on top each failed call is
+ * held to this: it says so with an errno that fits, it leaves no file and no
+ * reference behind, and the same call succeeds right after it. A call that could
+ * do without what it was denied may succeed.
+ */
+#include <dirent.h>
+
+#include "viommu_utils.h"
+
+/* More points than any of the calls has; a kernel that grows may need more */
+#define MAX_NTH 400
+
+static bool have_fault_injection;
+
+static int write_file(const char *dir, const char *name, const char *value)
+{
+	char path[300];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY);
+	if (fd == -1)
+		return -1;
+	len = write(fd, value, strlen(value));
+	close(fd);
+	return len == strlen(value) ? 0 : -1;
+}
+
+/* Sleeping allocations can fail too, and the log stays readable */
+static __attribute__((constructor)) void setup_fault_injection(void)
+{
+	static const char debugfs[] = "/sys/kernel/debug";
+	DIR *dir = opendir(debugfs);
+	struct dirent *entry;
+	char path[300];
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "fail", 4))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", debugfs, entry->d_name);
+		write_file(path, "verbose", "0");
+	}
+	closedir(dir);
+
+	write_file("/sys/kernel/debug/fail_page_alloc", "ignore-gfp-wait", "N");
+	write_file("/sys/kernel/debug/fail_page_alloc", "ignore-gfp-highmem",
+		   "N");
+	have_fault_injection =
+		!write_file("/sys/kernel/debug/failslab", "ignore-gfp-wait",
+			    "N") &&
+		!access("/proc/thread-self/fail-nth", W_OK) &&
+		!access("/sys/kernel/debug/fail_iommufd", X_OK);
+}
+
+FIXTURE(fail_nth)
+{
+	struct vi_env env;
+	struct vi_dev dev;
+	int nth_fd;
+	__u32 viommu_id;
+	__u32 vdev_id;
+	__u32 veventq_id;
+	int veventq_fd;
+	__u32 fault_id;
+	__u32 fault_fd;
+	__u32 nested_id;
+	unsigned int failures;
+	struct vi_record records[4];
+	struct iommu_hwpt_invalidate cmd;
+};
+
+/* A whole guest's set of objects around the one that the test is about */
+FIXTURE_SETUP(fail_nth)
+{
+	struct vi_env *env = &self->env;
+
+	if (!have_fault_injection)
+		SKIP(return, "no failslab, fail_iommufd or fail-nth");
+	vi_setup(_metadata, env);
+	vi_add_dev(_metadata, env, 0, &self->dev);
+	VI_SELFTEST_VIOMMU(env, &self->viommu_id);
+	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id,
+				      env->dev.dev_id, VI_SID_A,
+				      &self->vdev_id));
+	VI_SELFTEST_VEVENTQ(env, self->viommu_id, ARRAY_SIZE(self->records),
+			    &self->veventq_id, &self->veventq_fd);
+	ASSERT_EQ(0, _test_ioctl_fault_alloc(env->fd, &self->fault_id,
+					     &self->fault_fd));
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, self->viommu_id,
+				     IOMMU_HWPT_FAULT_ID_VALID, self->fault_id,
+				     &self->nested_id));
+	self->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	ASSERT_NE(-1, self->nth_fd);
+}
+
+FIXTURE_TEARDOWN(fail_nth)
+{
+	struct vi_env *env = &self->env;
+
+	/* All references are where they were: everything comes apart */
+	EXPECT_EQ(0, close(self->nth_fd));
+	EXPECT_EQ(0, close(self->veventq_fd));
+	EXPECT_EQ(0, close(self->fault_fd));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->nested_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->fault_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->veventq_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->vdev_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->viommu_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->env.dev.stdev_id));
+	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->env.parent_id));
+	vi_teardown(_metadata, env);
+}
+
+static void arm(struct __test_metadata *_metadata,
+		FIXTURE_DATA(fail_nth) *self, unsigned int nth)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%u", nth);
+
+	ASSERT_EQ(len, pwrite(self->nth_fd, buf, len, 0));
+}
+
+/* Whether the point was reached. Disarming can be what is failed. */
+static bool disarm(struct __test_metadata *_metadata,
+		   FIXTURE_DATA(fail_nth) *self)
+{
+	char buf[16] = {};
+	bool hit;
+	ssize_t len;
+
+	len = pread(self->nth_fd, buf, sizeof(buf) - 1, 0);
+	hit = len > 0 && atoi(buf) == 0;
+	if (pwrite(self->nth_fd, "0", 1, 0) != 1) {
+		ASSERT_EQ(1, pwrite(self->nth_fd, "0", 1, 0));
+	}
+	return hit;
+}
+
+struct call {
+	int (*make)(FIXTURE_DATA(fail_nth) *self);
+	/* After a success, back to before; can be NULL */
+	int (*undo)(FIXTURE_DATA(fail_nth) *self);
+	/* The errnos of a failure; ENOMEM and ENOENT if there are none */
+	int errnos[8];
+};
+
+static bool errno_fits(const struct call *call, int error)
+{
+	unsigned int i;
+
+	/* Of an allocation and of iommufd_get_object() */
+	if (error == ENOMEM || error == ENOENT)
+		return true;
+	for (i = 0; i != ARRAY_SIZE(call->errnos); i++)
+		if (call->errnos[i] && call->errnos[i] == error)
+			return true;
+	return false;
+}
+
+static void sweep(struct __test_metadata *_metadata,
+		  FIXTURE_DATA(fail_nth) *self, const struct call *call)
+{
+	int fds = vi_count_fds();
+	unsigned int nth;
+	int rc, error;
+	bool hit;
+
+	self->failures = 0;
+	for (nth = 1;; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		arm(_metadata, self, nth);
+		rc = call->make(self);
+		error = errno;
+		hit = disarm(_metadata, self);
+		if (!hit) {
+			ASSERT_EQ(0, rc)
+			{
+				TH_LOG("not injected, errno %d", error);
+			}
+		}
+		if (rc) {
+			self->failures++;
+			EXPECT_TRUE(errno_fits(call, error))
+			{
+				TH_LOG("point %u: errno %d", nth, error);
+			}
+			EXPECT_EQ(fds, vi_count_fds());
+			ASSERT_EQ(0, call->make(self))
+			{
+				TH_LOG("point %u: again: errno %d", nth, errno);
+			}
+		}
+		if (call->undo) {
+			ASSERT_EQ(0, call->undo(self))
+			{
+				TH_LOG("point %u: undo: errno %d", nth, errno);
+			}
+		}
+		EXPECT_EQ(fds, vi_count_fds());
+		if (!hit)
+			break;
+	}
+}
+
+static __u32 made_id;
+static int made_fd = -1;
+
+static int destroy_made(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_ioctl_destroy(self->env.fd, made_id);
+}
+
+static int make_viommu(FIXTURE_DATA(fail_nth) *self)
+{
+	struct iommu_viommu_selftest data = { .in_data = 1 };
+
+	return vi_viommu_alloc(self->env.fd, self->env.dev.dev_id,
+			       self->env.parent_id, IOMMU_VIOMMU_TYPE_SELFTEST,
+			       &data, sizeof(data), &made_id);
+}
+
+TEST_F_TIMEOUT(fail_nth, viommu_alloc, 120)
+{
+	const struct call call = { make_viommu, destroy_made };
+
+	sweep(_metadata, self, &call);
+	/* Two lookups, the driver's init and at least the object */
+	EXPECT_LE(4, self->failures);
+}
+
+static int make_vdevice(FIXTURE_DATA(fail_nth) *self)
+{
+	/* Far from the other one: the index needs a new node each time */
+	return vi_vdevice_alloc(self->env.fd, self->viommu_id, self->dev.dev_id,
+				0x10000000, &made_id);
+}
+
+TEST_F_TIMEOUT(fail_nth, vdevice_alloc, 120)
+{
+	const struct call call = { make_vdevice, destroy_made };
+
+	sweep(_metadata, self, &call);
+	EXPECT_LE(4, self->failures);
+}
+
+static __u32 spare_viommu_id;
+
+static int make_veventq(FIXTURE_DATA(fail_nth) *self)
+{
+	return vi_veventq_alloc(self->env.fd, spare_viommu_id,
+				IOMMU_VEVENTQ_TYPE_SELFTEST, 1000, &made_id,
+				&made_fd);
+}
+
+static int undo_veventq(FIXTURE_DATA(fail_nth) *self)
+{
+	if (close(made_fd))
+		return -1;
+	return destroy_made(self);
+}
+
+TEST_F_TIMEOUT(fail_nth, veventq_alloc, 120)
+{
+	const struct call call = { make_veventq, undo_veventq, { ENFILE } };
+
+	VI_SELFTEST_VIOMMU(&self->env, &spare_viommu_id);
+	sweep(_metadata, self, &call);
+	EXPECT_LE(3, self->failures);
+	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+}
+
+static int make_nested(FIXTURE_DATA(fail_nth) *self)
+{
+	return vi_nested_alloc(self->env.fd, self->env.dev.dev_id,
+			       self->viommu_id, IOMMU_HWPT_FAULT_ID_VALID,
+			       self->fault_id, &made_id);
+}
+
+TEST_F_TIMEOUT(fail_nth, hwpt_alloc, 120)
+{
+	/* EINVAL is what IOMMU_HWPT_ALLOC says of an unknown pt_id */
+	const struct call call = { make_nested, destroy_made, { EINVAL } };
+
+	sweep(_metadata, self, &call);
+	EXPECT_LE(5, self->failures);
+}
+
+static int attach_nested(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_cmd_mock_domain_replace(self->env.fd,
+					     self->env.dev.stdev_id,
+					     self->nested_id, NULL);
+}
+
+static int attach_ioas(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_cmd_mock_domain_replace(self->env.fd,
+					     self->env.dev.stdev_id,
+					     self->env.ioas_id, NULL);
+}
+
+TEST_F_TIMEOUT(fail_nth, attach, 120)
+{
+	const struct call call = { attach_nested, attach_ioas };
+
+	sweep(_metadata, self, &call);
+	EXPECT_LE(2, self->failures);
+}
+
+static const struct iommu_viommu_invalidate_selftest inv[4] = {
+	{ .vdev_id = VI_SID_A, .cache_id = 0 },
+	{ .vdev_id = VI_SID_A, .cache_id = 1 },
+	{ .vdev_id = VI_SID_A, .cache_id = 2 },
+	{ .vdev_id = VI_SID_A, .cache_id = 3 },
+};
+
+static int invalidate(FIXTURE_DATA(fail_nth) *self)
+{
+	return vi_invalidate(self->env.fd, self->viommu_id, inv,
+			     ARRAY_SIZE(inv), &self->cmd);
+}
+
+/* The count is right also if the call fails, and there is nothing to allocate */
+TEST_F(fail_nth, invalidate)
+{
+	unsigned int nth;
+	bool hit = true;
+	int rc, error;
+
+	for (nth = 1; hit; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		arm(_metadata, self, nth);
+		rc = invalidate(self);
+		error = errno;
+		hit = disarm(_metadata, self);
+		if (rc) {
+			self->failures++;
+			ASSERT_TRUE(hit);
+			EXPECT_EQ(ENOENT, error);
+			EXPECT_EQ(0, self->cmd.entry_num);
+			EXPECT_EQ(0, vi_cache_mask(self->env.fd,
+						   self->env.dev.dev_id));
+		}
+	}
+	EXPECT_EQ(ARRAY_SIZE(inv), self->cmd.entry_num);
+	EXPECT_EQ(0x0f, vi_cache_mask(self->env.fd, self->env.dev.dev_id));
+	/* The lookup of the vIOMMU's ID */
+	EXPECT_EQ(1, self->failures);
+}
+
+static int trigger(FIXTURE_DATA(fail_nth) *self)
+{
+	return vi_trigger_vevent(self->env.fd, self->env.dev.dev_id);
+}
+
+static int read_event(FIXTURE_DATA(fail_nth) *self)
+{
+	ssize_t len = read(self->veventq_fd, self->records,
+			   sizeof(self->records));
+
+	if (len < 0)
+		return -1;
+	errno = EPROTO;
+	return len == sizeof(self->records[0]) ? 0 : -1;
+}
+
+/* To report an event no memory is needed: a guest's fault is never lost to that */
+TEST_F(fail_nth, report_event)
+{
+	const struct call call = { trigger, read_event };
+
+	sweep(_metadata, self, &call);
+	/* The lookup of the device's ID, that is the test operation's */
+	EXPECT_EQ(1, self->failures);
+}
+
+TEST_F(fail_nth, read_event)
+{
+	const struct call call = { read_event, trigger };
+
+	ASSERT_EQ(0, trigger(self));
+	sweep(_metadata, self, &call);
+	EXPECT_EQ(0, self->failures);
+}
+
+/* What goes must go: no step of a teardown may depend on memory */
+TEST_F_TIMEOUT(fail_nth, destroy, 120)
+{
+	int (*const make[])(FIXTURE_DATA(fail_nth) *) = {
+		make_viommu, make_vdevice, make_veventq, make_nested,
+	};
+	unsigned int i, nth;
+	bool hit;
+
+	VI_SELFTEST_VIOMMU(&self->env, &spare_viommu_id);
+	for (i = 0; i != ARRAY_SIZE(make); i++) {
+		for (nth = 1, hit = true; hit; nth++) {
+			ASSERT_GT(MAX_NTH, nth);
+			made_fd = -1;
+			ASSERT_EQ(0, make[i](self));
+			if (made_fd != -1) {
+				ASSERT_EQ(0, close(made_fd));
+			}
+			arm(_metadata, self, nth);
+			EXPECT_EQ(0, destroy_made(self));
+			hit = disarm(_metadata, self);
+			EXPECT_ERRNO(ENOENT, destroy_made(self));
+		}
+	}
+	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+}
+
+TEST_F_TIMEOUT(fail_nth, close_file, 120)
+{
+	unsigned int nth;
+	bool hit = true;
+
+	VI_SELFTEST_VIOMMU(&self->env, &spare_viommu_id);
+	for (nth = 1; hit; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		ASSERT_EQ(0, make_veventq(self));
+		arm(_metadata, self, nth);
+		EXPECT_EQ(0, close(made_fd));
+		hit = disarm(_metadata, self);
+		ASSERT_EQ(0, destroy_made(self));
+	}
+	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+}
+
+/* The unbind takes the vDEVICE along, whatever memory there is */
+TEST_F_TIMEOUT(fail_nth, device_gone, 120)
+{
+	struct iommu_viommu_invalidate_selftest gone = { .vdev_id = VI_SID_B };
+	unsigned int nth;
+	struct vi_dev dev;
+	bool hit = true;
+	__u32 vdev_id;
+
+	for (nth = 1; hit; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		vi_add_dev(_metadata, &self->env, 0, &dev);
+		ASSERT_EQ(0, vi_vdevice_alloc(self->env.fd, self->viommu_id,
+					      dev.dev_id, VI_SID_B, &vdev_id));
+		arm(_metadata, self, nth);
+		EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, dev.stdev_id));
+		hit = disarm(_metadata, self);
+		EXPECT_ERRNO(EINVAL, vi_invalidate(self->env.fd,
+						   self->viommu_id, &gone, 1,
+						   &self->cmd));
+		ASSERT_EQ(0, _test_ioctl_destroy(self->env.fd, vdev_id));
+	}
+}
+
+static struct vi_dev made_dev;
+
+static int make_device(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_cmd_mock_domain_flags(
+		self->env.fd, self->env.ioas_id,
+		MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_OTHER_IOMMU,
+		&made_dev.stdev_id, &made_dev.hwpt_id, &made_dev.dev_id);
+}
+
+static int undo_device(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_ioctl_destroy(self->env.fd, made_dev.stdev_id);
+}
+
+/* The mock driver's own part. A device that no IOMMU took can't be bound. */
+TEST_F_TIMEOUT(fail_nth, mock_device, 300)
+{
+	const struct call call = { make_device, undo_device,
+				   { EINVAL, ENODEV } };
+
+	sweep(_metadata, self, &call);
+	EXPECT_LE(10, self->failures);
+}
+
+static int get_hw_info(FIXTURE_DATA(fail_nth) *self)
+{
+	struct iommu_test_hw_info info;
+
+	return _test_cmd_get_hw_info(self->env.fd, self->env.dev.dev_id,
+				     IOMMU_HW_INFO_TYPE_SELFTEST, &info,
+				     sizeof(info), NULL, NULL);
+}
+
+TEST_F(fail_nth, hw_info)
+{
+	const struct call call = { get_hw_info };
+
+	sweep(_metadata, self, &call);
+	EXPECT_LE(2, self->failures);
+}
+
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
+
+/* What no object and no file shows, where the kernel can tell */
+TEST_F_TIMEOUT(fail_nth, kmemleak, 300)
+{
+	const struct call calls[] = {
+		{ make_viommu, destroy_made },
+		{ make_vdevice, destroy_made },
+		{ make_veventq, undo_veventq, { ENFILE } },
+		{ make_nested, destroy_made, { EINVAL } },
+		{ attach_nested, attach_ioas },
+	};
+	char report[16384];
+	unsigned int i;
+	ssize_t len;
+	int fd;
+
+	if (access(KMEMLEAK, W_OK))
+		SKIP(return, "no kmemleak");
+	ASSERT_EQ(0, write_file("/sys/kernel/debug", "kmemleak", "scan"));
+	ASSERT_EQ(0, write_file("/sys/kernel/debug", "kmemleak", "clear"));
+	VI_SELFTEST_VIOMMU(&self->env, &spare_viommu_id);
+	for (i = 0; i != ARRAY_SIZE(calls); i++)
+		sweep(_metadata, self, &calls[i]);
+	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+
+	/* It reports nothing younger than 5 s, and not at first sight */
+	for (i = 0; i != 3; i++) {
+		sleep(6);
+		ASSERT_EQ(0, write_file("/sys/kernel/debug", "kmemleak",
+					"scan"));
+	}
+	fd = open(KMEMLEAK, O_RDONLY);
+	ASSERT_NE(-1, fd);
+	len = read(fd, report, sizeof(report) - 1);
+	ASSERT_LE(0, len);
+	report[len] = 0;
+	EXPECT_EQ(NULL, strstr(report, "iommufd"))
+	{
+		TH_LOG("%s", report);
+	}
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_HARNESS_MAIN
