@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Install what the build and the tests need, on Debian 12 or 13. Does nothing,
 # and needs no network, when everything is there. With PRINT=1 only tells what
-# is missing.
+# is missing. Arguments are packages to install in addition.
 . "$(dirname "$0")/lib.sh"
 
 QEMU_MIN=9.2			# nested stage of the emulated SMMUv3
@@ -18,6 +18,8 @@ case $(uname -m) in
 aarch64) packages+=(gcc-x86-64-linux-gnu) ;;
 *) packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;;
 esac
+
+packages+=("$@")
 
 installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null; }

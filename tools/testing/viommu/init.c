@@ -17,7 +17,8 @@
  *
  * A line of /manifest is "NAME TIMEOUT PROGRAM [ARGUMENT...]", split at blanks.
  * PROGRAM "@dump" prints the file ARGUMENT in hexadecimal instead of running
- * anything.
+ * anything; "@kmemleak" looks for leaked kernel memory, and fails if there is
+ * some.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -150,6 +151,39 @@ static void print_file(const char *path)
 	report(MARK "end dump exit=%d seconds=0", n < 0);
 }
 
+static int find_leaks(void)
+{
+	static const char path[] = "/sys/kernel/debug/kmemleak";
+	char buf[512];
+	bool leak = false;
+	ssize_t n;
+	int fd, i;
+
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		report("%s: %s", path, strerror(errno));
+		return 1;
+	}
+	/*
+	 * An object is reported when two scans have found no pointer to it; what
+	 * RCU is about to free needs time to go.
+	 */
+	for (i = 0; i < 3; i++) {
+		sleep(6);
+		if (write(fd, "scan", 4) != 4) {
+			report("%s: %s", path, strerror(errno));
+			close(fd);
+			return 1;
+		}
+	}
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		write_all(out_fd, buf, n);
+		leak = true;
+	}
+	close(fd);
+	return leak || n < 0;
+}
+
 static long elapsed(const struct timespec *start)
 {
 	struct timespec now;
@@ -248,6 +282,11 @@ static void run_line(char *line)
 	}
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	if (!strcmp(argv[0], "@kmemleak")) {
+		status = find_leaks();
+		report(MARK "end %s exit=%d seconds=%ld", name, status, elapsed(&start));
+		return;
+	}
 	if (!run(argv, timeout, &status))
 		report(MARK "end %s timeout seconds=%ld", name, elapsed(&start));
 	else if (WIFSIGNALED(status))

@@ -26,7 +26,7 @@ END = re.compile(r"viommu: end (\S+)")
 # What the kernel says when it finds itself wrong
 SPLAT = re.compile("|".join((
     r"\bWARNING: ", r"\bBUG: ", r"kernel BUG at", r"Internal error:", r"\bOops\b",
-    r"Kernel panic", r"Unable to handle kernel", r"\bUBSAN:", r"\bODEBUG:",
+    r"Kernel panic", r"\bKCSAN:", r"Unable to handle kernel", r"\bUBSAN:", r"\bODEBUG:",
     r"refcount_t:", r"list_(?:add|del) corruption", r"unreferenced object",
     r"rcu: INFO:", r"INFO: rcu", r"INFO: task .* blocked", r"soft lockup",
     r"possible (?:recursive|circular|irq|deadlock)", r"inconsistent lock state",
@@ -123,7 +123,7 @@ def programs(label, out, manifest):
             current = None
     for line in lines_of(manifest):
         words = line.split()
-        if not words or words[0].startswith("#") or words[2].startswith("@"):
+        if not words or words[0].startswith("#") or words[2] == "@dump":
             continue
         name = words[0]
         suite = f"{label}/{name}"

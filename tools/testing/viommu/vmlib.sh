@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034,SC2154 # for the scripts that include this
-# Boots of the test machine, on top of series/lib.sh.
+# Boots of the test machine and the collection of results, on top of series/lib.sh.
 
 here=$TOP/tools/testing/viommu
 VM=$B/vm
@@ -36,4 +36,99 @@ boot() {
 	"$here/mkinitramfs.py" --acpi "$VM/iort.aml" "$VM/$name.cpio" \
 		"init=$VM/bin/init" "manifest=$manifest" "${files[@]}" &&
 	"$here/run-vm.sh" -i "$VM/$name.cpio" -o "$LOG/vm-$name" "$@"
+}
+
+# Results go to the file named by "results", see results.py
+result() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
+
+finish() {
+	echo
+	say "all results: $results; took $SECONDS s"
+	"$here/results.py" sum "$results"
+	exit
+}
+
+# must NAME LOG COMMAND...: a step that the rest needs
+must() {
+	try "$@"
+	if [ "$step_status" = 0 ]; then
+		result pass build "$1"
+	else
+		result fail build "$1" "$LOG/$2.log"
+		finish
+	fi
+}
+
+# may NAME LOG COMMAND...: a step that is a test by itself
+may() {
+	try "$@"
+	if [ "$step_status" = 0 ]; then
+		result pass build "$1"
+	else
+		result fail build "$1" "$LOG/$2.log"
+	fi
+}
+
+# host SUITE LOG COMMAND...: a test program of the host, TAP or not
+host() {
+	local suite=$1 log=$2
+
+	try "$@"
+	"$here/results.py" tap "$suite" "$step_status" "$LOG/$log.log" >>"$results"
+}
+
+# vm NAME MANIFEST OPTION...: a boot, its programs' results and the kernel's complaints
+vm() {
+	local name=$1 manifest=$2
+
+	try "booting: $name" "vm-$name" boot "$@"
+	"$here/results.py" programs "$name" "$LOG/vm-$name.out" "$manifest" >>"$results"
+	"$here/results.py" splats "$name" "$LOG/vm-$name.kernel" >>"$results"
+	if [ "$step_status" != 0 ]; then
+		result fail "$name" boot "the machine did not come to its end, see $LOG/vm-$name.kernel"
+	fi
+}
+
+# manifest NAME: write the lines on standard input as a boot's manifest. SLOW is
+# how many times slower than usual the kernel is.
+manifest() {
+	awk -v slow="${SLOW:-1}" '!/^#/ && NF >= 3 { $2 *= slow; print }' >"$VM/$1.manifest"
+	[ -z "${KMEMLEAK:-}" ] || echo "kmemleak $((60 * SLOW)) @kmemleak" >>"$VM/$1.manifest"
+}
+
+# vm_tests PREFIX OPTION...: everything that runs in a machine
+vm_tests() {
+	local prefix=$1 slow=${SLOW:-1} selftests=$TREE/tools/testing/selftests/iommu cpus src name
+
+	shift
+	# KUnit runs at boot. Four CPUs, so that what waits for another CPU does;
+	# then one, where nobody else can service the interrupt.
+	for cpus in 4 1; do
+		name=${prefix}kunit-smp$cpus
+		manifest "$name" </dev/null
+		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((300 * slow)) "$@" -a kunit.enable=1
+		"$here/results.py" kunit "$name" "$LOG/vm-$name.kernel" \
+			"$here/kunit-suites" >>"$results"
+	done
+
+	# kselftests; a line of a vm-tests file says what the default can't
+	for src in "$selftests"/*.c; do
+		name=$(basename "$src" .c)
+		grep -hs "^${name}[[:space:]]" "$selftests/vm-tests" || echo "$name 300 /bin/$name"
+	done | manifest "${prefix}kselftest"
+	vm "${prefix}kselftest" "$VM/${prefix}kselftest.manifest" -c 4 -t $((900 * slow)) "$@"
+
+	# The reference VMM, with as many CPUs as usual and with one
+	if [ ! -x "$VM/bin/viommu-demo" ]; then
+		result fail vmm demo "tools/iommu builds no viommu-demo"
+		return
+	fi
+	for cpus in 2 1; do
+		name=${prefix}vmm-smp$cpus
+		{
+			echo 'demo 240 /bin/viommu-demo'
+			cat "$TOP/tools/iommu/vm-tests" 2>/dev/null || true
+		} | manifest "$name"
+		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
+	done
 }
