@@ -50,8 +50,10 @@
 
 /* With IDR5.DS, SCALE has a sixth bit */
 #define VCMD_TLBI_0_SCALE_DS	GENMASK_ULL(25, 20)
-#define VCMD_TLBI_0_RANGE	(CMDQ_TLBI_0_NUM | VCMD_TLBI_0_SCALE_DS)
 #define VCMD_TLBI_SCALE_MAX	39
+/* NUM, SCALE and what is RES0 around them */
+#define VCMD_TLBI_0_RANGE	GENMASK_ULL(31, 12)
+#define VCMD_TLBI_1_TG_TTL	(CMDQ_TLBI_1_TG | CMDQ_TLBI_1_TTL)
 #define VCMD_TLBI_0_ASID_LOW	GENMASK_ULL(55, 48)
 #define VCMD_TLBI_TG_16K	2
 
@@ -169,6 +171,30 @@ static u64 arm_smmu_vcmd_ssid_mask(const struct arm_smmu_vcmd_limits *limits)
 	return FIELD_PREP(CMDQ_CFGI_0_SSID, BIT_ULL(limits->ssid_bits) - 1);
 }
 
+/*
+ * NUM, SCALE, TG and TTL: IHI 0070, section 4.4.1.1. All that matters of NUM and
+ * SCALE is whether there is a range, so arm_smmu_vcmd_limits::ranges has the
+ * answers for all commands: bit n is for n = {range, TG, TTL}.
+ */
+static bool arm_smmu_vcmd_range_ok(const struct arm_smmu_vcmd_limits *limits,
+				   bool range, unsigned int tg,
+				   unsigned int ttl)
+{
+	/* Any granule: no range and no level hint, their fields are RES0 */
+	if (!tg)
+		return !range && !ttl;
+
+	/*
+	 * No level 1 leaves with this granule: Reserved. The SMMU takes it as
+	 * no hint, and then raises CERROR_ILL for a range of one.
+	 */
+	if (tg == VCMD_TLBI_TG_16K && ttl == 1 && !limits->ds)
+		return false;
+
+	/* A granule with neither range nor hint is Reserved */
+	return range || ttl;
+}
+
 /**
  * arm_smmu_vcmd_limits_init() - Work out what an SMMU takes from a guest
  * @limits: To fill in
@@ -200,6 +226,10 @@ void arm_smmu_vcmd_limits_init(struct arm_smmu_vcmd_limits *limits, u32 idr0,
 	have[VCMD_RIL_DS] = limits->ril && limits->ds;
 	have[VCMD_SSID] = limits->ssid_bits;
 
+	for (i = 0; i < 32; i++)
+		if (arm_smmu_vcmd_range_ok(limits, i >> 4, (i >> 2) & 3, i & 3))
+			limits->ranges |= BIT(i);
+
 	/* Rule 0: what is left of word 0 is 0 and never matches */
 	limits->rules[0].keep[0] = ~0ULL;
 	limits->rules[0].match = 1;
@@ -230,31 +260,6 @@ void arm_smmu_vcmd_limits_init(struct arm_smmu_vcmd_limits *limits, u32 idr0,
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vcmd_limits_init);
-
-/* NUM, SCALE, TG and TTL: IHI 0070, section 4.4.1.1 */
-static __always_inline bool
-arm_smmu_vcmd_range_ok(const struct arm_smmu_vcmd_limits *limits, u64 w0, u64 w1)
-{
-	unsigned int tg = FIELD_GET(CMDQ_TLBI_1_TG, w1);
-	unsigned int ttl = FIELD_GET(CMDQ_TLBI_1_TTL, w1);
-
-	/* Any granule: no range and no level hint, their fields are RES0 */
-	if (!tg)
-		return !ttl && !(w0 & VCMD_TLBI_0_RANGE);
-
-	/*
-	 * No level 1 leaves with this granule: Reserved. The SMMU takes it as
-	 * no hint, and then raises CERROR_ILL for a range of one.
-	 */
-	if (tg == VCMD_TLBI_TG_16K && ttl == 1 && !limits->ds)
-		return false;
-
-	if (FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
-		return false;
-
-	/* A granule with neither range nor hint is Reserved */
-	return ttl || (w0 & VCMD_TLBI_0_RANGE);
-}
 
 /* SSV, G, SubstreamID and Size: IHI 0070, section 4.5.1 */
 static bool arm_smmu_vcmd_atc_ok(const struct arm_smmu_vcmd_limits *limits,
@@ -297,15 +302,22 @@ arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
 		      arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 		      const u64 guest[2], u64 host[2])
 {
-	const struct arm_smmu_vcmd_rule *rule;
 	u64 w0 = guest[0], w1 = guest[1];
+	size_t index = limits->index[FIELD_GET(CMDQ_0_OP, w0)];
+	const struct arm_smmu_vcmd_rule *rule = &limits->rules[index];
 
-	rule = &limits->rules[limits->index[FIELD_GET(CMDQ_0_OP, w0)]];
 	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
 		return false;
-	if ((rule->checks & VCMD_CHECK_RANGE) &&
-	    !arm_smmu_vcmd_range_ok(limits, w0, w1))
-		return false;
+
+	if (rule->checks & VCMD_CHECK_RANGE) {
+		unsigned int n = FIELD_GET(VCMD_TLBI_1_TG_TTL, w1);
+
+		if (w0 & VCMD_TLBI_0_RANGE)
+			n |= BIT(4);
+		if (!(limits->ranges & BIT(n)) ||
+		    FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
+			return false;
+	}
 
 	w0 = (w0 & rule->keep[0]) | rule->set;
 	if (rule->checks & VCMD_CHECK_STREAM)
@@ -358,11 +370,11 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 				       arm_smmu_vcmd_lookup_fn lookup,
 				       void *ctx, u64 *cmds, unsigned int n)
 {
-	unsigned int i;
+	u64 *cmd, *end = cmds + (size_t)n * CMDQ_ENT_DWORDS;
 
-	for (i = 0; i < n; i++, cmds += CMDQ_ENT_DWORDS)
-		if (!arm_smmu_vcmd_convert(limits, lookup, ctx, cmds, cmds))
+	for (cmd = cmds; cmd != end; cmd += CMDQ_ENT_DWORDS)
+		if (!arm_smmu_vcmd_convert(limits, lookup, ctx, cmd, cmd))
 			break;
-	return i;
+	return (cmd - cmds) / CMDQ_ENT_DWORDS;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vcmd_check_array);

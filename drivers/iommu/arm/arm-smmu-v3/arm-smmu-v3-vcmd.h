@@ -17,15 +17,15 @@
  * struct arm_smmu_vcmd_rule - One command of the guest on this SMMU
  * @keep: Bits that the guest decides, of words 0 and 1. All others must be 0,
  *        but for the opcode.
- * @match: What word 0 must be outside of @keep: the opcode that the guest uses
  * @set: What word 0 becomes outside of @keep: the opcode that the SMMU gets,
  *       and the VMID if the command has one
+ * @match: What word 0 must be outside of @keep: the opcode that the guest uses
  * @checks: What the masks can't express, for arm-smmu-v3-vcmd.c alone
  */
 struct arm_smmu_vcmd_rule {
 	u64 keep[2];
-	u64 match;
 	u64 set;
+	u32 match;
 	u32 checks;
 };
 
@@ -38,6 +38,8 @@ struct arm_smmu_vcmd_rule {
  * @ril: IDR3.RIL
  * @ds: IDR5.DS
  * @ssid_bits: IDR1.SSIDSIZE, 0 to 20
+ * @ranges: Which combinations of NUM, SCALE, TG and TTL are legal, for
+ *          arm-smmu-v3-vcmd.c alone
  * @index: Index into @rules by opcode; 0 is the rule that refuses everything
  * @rules: The rules of the commands that this SMMU has
  *
@@ -54,6 +56,7 @@ struct arm_smmu_vcmd_limits {
 	bool ds;
 	u8 ssid_bits;
 
+	u32 ranges;
 	u8 index[256];
 	struct arm_smmu_vcmd_rule rules[ARM_SMMU_VCMD_NUM_RULES];
 };
