@@ -217,7 +217,7 @@ static void step_overflow_gap(struct demo *d)
 	demo_drop_events(d);
 }
 
-/* After the acknowledgement the queue is as good as new */
+/* After the acknowledgment the queue is as good as new */
 static void step_after_overflow(struct demo *d)
 {
 	uint64_t iova = DEMO_IOVA_NONE + 0x2000;

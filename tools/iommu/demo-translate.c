@@ -244,7 +244,7 @@ void demo_translate(struct demo *d)
 
 	demo_heading("The guest's tables translate; each change needs its command");
 	step_data(d);
-	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		run_step(d, &steps[i], page, !page);
 		page = !page;
 	}

@@ -21,6 +21,7 @@
 
 #include "edu.h"
 #include "guest-smmu.h"
+#include "util.h"
 #include "vfio.h"
 #include "vsmmuv3-iommufd.h"
 
@@ -88,8 +89,8 @@ struct demo {
 };
 
 /* viommu-demo.c */
-bool demo_line(const char *step, bool ok, const char *expected, const char *seen, ...)
-	__attribute__((format(printf, 4, 5)));
+bool PRINTF_LIKE(4, 5) demo_line(const char *step, bool ok, const char *expected,
+				 const char *seen, ...);
 void demo_heading(const char *text);
 
 /* demo-host.c */

@@ -29,24 +29,26 @@
 #define POLL_US		2000
 #define POLL_MAX	2500
 
+/* One access each, as the code says */
+
 static uint32_t rd32(const struct edu *e, unsigned int reg)
 {
-	return *(volatile uint32_t *)((volatile char *)e->bar0 + reg);
+	return __atomic_load_n((uint32_t *)((char *)e->bar0 + reg), __ATOMIC_RELAXED);
 }
 
 static void wr32(const struct edu *e, unsigned int reg, uint32_t value)
 {
-	*(volatile uint32_t *)((volatile char *)e->bar0 + reg) = value;
+	__atomic_store_n((uint32_t *)((char *)e->bar0 + reg), value, __ATOMIC_RELAXED);
 }
 
 static uint64_t rd64(const struct edu *e, unsigned int reg)
 {
-	return *(volatile uint64_t *)((volatile char *)e->bar0 + reg);
+	return __atomic_load_n((uint64_t *)((char *)e->bar0 + reg), __ATOMIC_RELAXED);
 }
 
 static void wr64(const struct edu *e, unsigned int reg, uint64_t value)
 {
-	*(volatile uint64_t *)((volatile char *)e->bar0 + reg) = value;
+	__atomic_store_n((uint64_t *)((char *)e->bar0 + reg), value, __ATOMIC_RELAXED);
 }
 
 /* Memory is written before the device is told, and read after it is done */
@@ -59,7 +61,7 @@ static void barrier(void)
 #endif
 }
 
-int edu_probe(struct edu *e, volatile void *bar0)
+int edu_probe(struct edu *e, void *bar0)
 {
 	e->bar0 = bar0;
 	wr32(e, REG_LIVENESS, 0x12345678);

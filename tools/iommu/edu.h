@@ -18,10 +18,10 @@
 #define EDU_BUFFER	4096u
 
 struct edu {
-	volatile void *bar0;
+	void *bar0;
 };
 
-int edu_probe(struct edu *e, volatile void *bar0);
+int edu_probe(struct edu *e, void *bar0);
 int edu_read(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 int edu_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 void edu_raise(const struct edu *e, uint32_t value);

@@ -340,7 +340,7 @@ bool guest_event(struct guest *g, struct vsmmu_event *event)
 	if (prod == cons)
 		return false;
 	for (i = 0; i < 4; i++)
-		event->w[i] = get64(g, g->eventq + (cons & mask >> 1) * 32 + i * 8);
+		event->w[i] = get64(g, g->eventq + (cons & (mask >> 1)) * 32 + i * 8);
 	guest_write(g, VSMMU_EVENTQ_CONS,
 		    ((cons + 1) & mask) | (reg & VSMMU_EVENTQ_OVERFLOW));
 	return true;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,7 @@ int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device)
 		    read_id(entry->d_name, "vendor") != vendor ||
 		    read_id(entry->d_name, "device") != device)
 			continue;
-		strcpy(v->bdf, entry->d_name);
+		snprintf(v->bdf, sizeof(v->bdf), "%.15s", entry->d_name);
 		ret = 0;
 		break;
 	}
@@ -133,7 +134,7 @@ static int open_cdev(const char *bdf)
 	while ((entry = readdir(dir)))
 		if (!strncmp(entry->d_name, "vfio", 4) &&
 		    strlen(entry->d_name) < sizeof(name))
-			strcpy(name, entry->d_name);
+			snprintf(name, sizeof(name), "%.31s", entry->d_name);
 	closedir(dir);
 	if (!name[0])
 		return -ENODEV;
@@ -238,7 +239,7 @@ int vfio_bus_master(const struct vfio_dev *v)
  */
 int vfio_msi(const struct vfio_dev *v, int eventfd)
 {
-	_Alignas(struct vfio_irq_set) char buf[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
+	alignas(struct vfio_irq_set) char buf[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
 	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
 	int32_t fd = eventfd;
 
@@ -260,7 +261,7 @@ int vfio_msi(const struct vfio_dev *v, int eventfd)
 void vfio_close(struct vfio_dev *v)
 {
 	if (v->bar0)
-		munmap((void *)v->bar0, v->bar0_size);
+		munmap(v->bar0, v->bar0_size);
 	v->bar0 = NULL;
 	if (v->fd >= 0)
 		close(v->fd);

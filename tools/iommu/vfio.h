@@ -20,7 +20,7 @@ struct vfio_dev {
 	char bdf[16];
 	int fd;
 	uint32_t dev_id;
-	volatile void *bar0;
+	void *bar0;
 	size_t bar0_size;
 };
 

@@ -34,7 +34,7 @@ bool demo_line(const char *step, bool ok, const char *expected, const char *seen
 	return ok;
 }
 
-static int usage(const char *name)
+static int bad_usage(const char *name)
 {
 	fprintf(stderr,
 		"usage: %s [--no-injection]\n"
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "--no-injection"))
 			d.inject = false;
 		else
-			return usage(argv[0]);
+			return bad_usage(argv[0]);
 	}
 
 	printf("  %-26s  %-38s  %-50s\n", "step", "expected", "seen");

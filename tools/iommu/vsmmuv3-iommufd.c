@@ -2,6 +2,7 @@
 /*
  * vsmmuv3 backend for the Linux kernel: iommufd's vIOMMU and VFIO's devices
  */
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,22 +14,21 @@
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
 
+#include "util.h"
 #include "vsmmuv3-iommufd.h"
 
 /* The library has no system header; its copies of the ABI must be the ABI */
-_Static_assert(sizeof(struct vsmmu_cmd) ==
-	       sizeof(struct iommu_viommu_arm_smmuv3_invalidate), "command");
-_Static_assert(sizeof(struct vsmmu_event) == sizeof(struct iommu_vevent_arm_smmuv3),
-	       "event");
-_Static_assert(sizeof(struct vsmmu_vevent_header) ==
-	       sizeof(struct iommufd_vevent_header), "header");
-_Static_assert(VSMMU_VEVENT_LOST == (uint32_t)IOMMU_VEVENTQ_FLAG_LOST_EVENTS, "lost");
-_Static_assert(VSMMU_REPORT_VALID == (uint32_t)IOMMU_HWPT_INVALIDATE_REPORT_VALID &&
-	       VSMMU_REPORT_HW == (uint32_t)IOMMU_HWPT_INVALIDATE_REPORT_HW, "report");
-_Static_assert((int)VSMMU_CERROR_ILL == (int)IOMMU_ARM_SMMUV3_CERROR_ILL &&
-	       (int)VSMMU_CERROR_ABT == (int)IOMMU_ARM_SMMUV3_CERROR_ABT &&
-	       (int)VSMMU_CERROR_ATC_INV_SYNC ==
-	       (int)IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC, "codes");
+#define SAME_SIZE(a, b)		static_assert(sizeof(a) == sizeof(b), #a)
+#define SAME_VALUE(a, b)	static_assert((int)(a) == (int)(b), #a)
+SAME_SIZE(struct vsmmu_cmd, struct iommu_viommu_arm_smmuv3_invalidate);
+SAME_SIZE(struct vsmmu_event, struct iommu_vevent_arm_smmuv3);
+SAME_SIZE(struct vsmmu_vevent_header, struct iommufd_vevent_header);
+SAME_VALUE(VSMMU_VEVENT_LOST, IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
+SAME_VALUE(VSMMU_REPORT_VALID, IOMMU_HWPT_INVALIDATE_REPORT_VALID);
+SAME_VALUE(VSMMU_REPORT_HW, IOMMU_HWPT_INVALIDATE_REPORT_HW);
+SAME_VALUE(VSMMU_CERROR_ILL, IOMMU_ARM_SMMUV3_CERROR_ILL);
+SAME_VALUE(VSMMU_CERROR_ABT, IOMMU_ARM_SMMUV3_CERROR_ABT);
+SAME_VALUE(VSMMU_CERROR_ATC_INV_SYNC, IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC);
 
 /**
  * struct vsmmu_iommufd_device - A device behind the vIOMMU
@@ -379,7 +379,7 @@ int vsmmu_iommufd_exit(struct vsmmu_iommufd *b)
 	if (b->veventq_fd >= 0)
 		close(b->veventq_fd);
 	b->veventq_fd = -1;
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		ret = destroy(b, ids[i]);
 		if (ret && !first_error)
 			first_error = ret;

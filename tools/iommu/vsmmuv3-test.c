@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util.h"
 #include "vsmmuv3.h"
 
 #define MEM_BASE	0x40000000ull
@@ -34,14 +35,21 @@ struct call {
 	uint64_t w0[MAX_ENTRIES];
 };
 
+struct ste_call {
+	uint32_t sid;
+	struct vsmmu_ste ste;
+};
+
+static uint64_t memory[MEM_SIZE / 8];
+
 static struct {
 	struct vsmmu *s;
-	_Alignas(64) unsigned char mem[MEM_SIZE];
+	unsigned char *mem;
 
 	/* What happened */
 	struct call call[MAX_CALLS];
 	unsigned int nr_calls;
-	struct { uint32_t sid; struct vsmmu_ste ste; } ste[64];
+	struct ste_call ste[64];
 	unsigned int nr_stes;
 	unsigned int irqs[3];
 
@@ -175,6 +183,8 @@ static void enable(uint32_t cmdq_log2, uint32_t start)
 static void start_at(uint32_t cmdq_log2, uint32_t start)
 {
 	memset(&t, 0, sizeof(t));
+	memset(memory, 0, sizeof(memory));
+	t.mem = (unsigned char *)memory;
 	t.s = vsmmu_create(&default_config, &backend_ops, NULL, &machine_ops, NULL);
 	if (!t.s)
 		exit(2);
@@ -633,7 +643,7 @@ static void test_illegal_opcodes(void)
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
 		start();
 		put(ops[i]);
 		kick();
@@ -1174,7 +1184,7 @@ static void test_event_gap(void)
 	CHECK(overflow_flag());
 	CHECK(rd32(VSMMU_EVENTQ_PROD) == (VSMMU_EVENTQ_OVERFLOW | 2));
 	CHECK(vsmmu_get_stats(t.s)->events_lost == 2);
-	/* Another gap before the acknowledgement: one overflow condition */
+	/* Another gap before the acknowledgment: one overflow condition */
 	feed(0, 5, 3);
 	CHECK(rd32(VSMMU_EVENTQ_PROD) == (VSMMU_EVENTQ_OVERFLOW | 3));
 	wr32(VSMMU_EVENTQ_CONS, VSMMU_EVENTQ_OVERFLOW | 3);
@@ -1342,14 +1352,12 @@ static const struct {
 	TEST(event_queue_not_memory),
 };
 
-#define NR_TESTS	(sizeof(tests) / sizeof(tests[0]))
-
 int main(void)
 {
 	unsigned int i;
 
-	printf("TAP version 13\n1..%zu\n", NR_TESTS);
-	for (i = 0; i < NR_TESTS; i++) {
+	printf("TAP version 13\n1..%zu\n", ARRAY_SIZE(tests));
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
 		test_ok = true;
 		tests[i].run();
 		vsmmu_destroy(t.s);
