@@ -31,7 +31,7 @@
  *
  * An error in a slot of no range is the host's. It is handled and printed as
  * it always was. An error that is reported is not printed, as a guest could
- * cause it at will; the tracepoint arm_smmu_cmdq_error has it.
+ * repeat it at will; the tracepoint arm_smmu_cmdq_error has it.
  *
  * CERROR_ATC_INV_SYNC stops the queue at a CMD_SYNC and is about all ATC_INVs
  * since the last CMD_SYNC that succeeded. As a batch is contiguous in the
@@ -53,6 +53,9 @@
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-cmdq-error.h"
 
+#define CREATE_TRACE_POINTS
+#include "arm-smmu-v3-trace.h"
+
 /*
  * Number of errors in a row at one slot until the slot is rewritten, and again
  * that many until it is given up
@@ -69,6 +72,7 @@ void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
 	raw_spin_lock_init(&errs->lock);
 	INIT_LIST_HEAD(&errs->ranges);
 	errs->timeout_us = ARM_SMMU_POLL_TIMEOUT_US;
+	arm_smmu_cmdq_inject_init(smmu->dev);
 }
 
 /* Slots are numbered modulo twice the size of the queue: index and wrap bit */
@@ -196,19 +200,54 @@ static void arm_smmu_cmdq_range_error(struct arm_smmu_device *smmu,
 }
 
 /* The host's own error: what the interrupt handler always did about it */
-static void arm_smmu_cmdq_host_error(struct arm_smmu_device *smmu)
+static void arm_smmu_cmdq_host_error(struct arm_smmu_device *smmu, u32 cons,
+				     u32 code)
 {
+	/* Seen again at another CMD_SYNC, maybe: it is a guest's to repeat */
+	if (code == CMDQ_ERR_CERROR_ATC_INV_IDX &&
+	    smmu->cmdq_errors.atc_timeout) {
+		dev_warn_ratelimited(smmu->dev,
+				     "CMDQ error (cons 0x%08x): ATC invalidate timeout\n",
+				     cons);
+		return;
+	}
+
 	dev_warn(smmu->dev,
 		 "unexpected global error reported (0x%08x), this could be serious\n",
 		 GERROR_CMDQ_ERR);
 	__arm_smmu_cmdq_skip_err(smmu, &smmu->cmdq);
 }
 
+/* Whose is the command at CONS? The host's if there is no answer. */
+static struct arm_smmu_cmdq_range *
+arm_smmu_cmdq_find_range(struct arm_smmu_device *smmu, u32 cons, u32 code)
+{
+	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
+	struct arm_smmu_cmdq_range *range;
+
+	lockdep_assert_held(&errs->lock);
+
+	list_for_each_entry(range, &errs->ranges, elm) {
+		if (!arm_smmu_cmdq_range_holds(smmu, range, cons))
+			continue;
+		/* None of its own ATC_INVs is in front of this CMD_SYNC */
+		if (code == CMDQ_ERR_CERROR_ATC_INV_IDX &&
+		    (!range->atc ||
+		     !arm_smmu_cmdq_slot_diff(smmu, cons, range->start)))
+			return NULL;
+		return range;
+	}
+
+	if (arm_smmu_cmdq_range_holds(smmu, &errs->abandoned, cons))
+		return &errs->abandoned;
+	return NULL;
+}
+
 /* Service CMDQ_ERR if it is active. Returns true if it was. */
 static bool __arm_smmu_cmdq_service_error(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
-	struct arm_smmu_cmdq_range *range, *owner = NULL;
+	struct arm_smmu_cmdq_range *range;
 	u32 gerrorn, cons, code;
 
 	lockdep_assert_held(&errs->lock);
@@ -220,35 +259,26 @@ static bool __arm_smmu_cmdq_service_error(struct arm_smmu_device *smmu)
 	cons = readl_relaxed(smmu->cmdq.q.cons_reg);
 	code = FIELD_GET(CMDQ_CONS_ERR, cons);
 
-	list_for_each_entry(range, &errs->ranges, elm) {
-		if (arm_smmu_cmdq_range_holds(smmu, range, cons)) {
-			owner = range;
-			break;
-		}
-	}
-
-	/* Not due to the batch: ATC_INVs that the host has not synchronised */
-	if (owner && code == CMDQ_ERR_CERROR_ATC_INV_IDX &&
-	    (!owner->atc || arm_smmu_cmdq_slot_diff(smmu, cons, owner->start) == 0))
-		owner = NULL;
-
-	if (owner) {
-		arm_smmu_cmdq_range_error(smmu, owner, cons, code);
-	} else if (arm_smmu_cmdq_range_holds(smmu, &errs->abandoned, cons)) {
-		dev_warn_ratelimited(smmu->dev,
-				     "CMDQ error %u (cons 0x%08x) in a batch that timed out\n",
-				     code, cons);
-		arm_smmu_cmdq_range_error(smmu, &errs->abandoned, cons, code);
-	} else if (code == CMDQ_ERR_CERROR_ATC_INV_IDX && errs->atc_timeout) {
-		/* Seen again, or the host's: try the CMD_SYNC again */
-		dev_warn_ratelimited(smmu->dev,
-				     "CMDQ error (cons 0x%08x): ATC invalidate timeout\n",
-				     cons);
+	range = arm_smmu_cmdq_find_range(smmu, cons, code);
+	if (!range) {
+		trace_arm_smmu_cmdq_error(smmu->dev, code, cons, 0,
+					  ARM_SMMU_CMDQ_HOST);
+		arm_smmu_cmdq_host_error(smmu, cons, code);
 	} else {
-		arm_smmu_cmdq_host_error(smmu);
+		trace_arm_smmu_cmdq_error(smmu->dev, code, cons,
+					  arm_smmu_cmdq_slot_diff(smmu, cons,
+								  range->start),
+					  range == &errs->abandoned ?
+						  ARM_SMMU_CMDQ_ABANDONED :
+						  ARM_SMMU_CMDQ_REPORTED);
+		if (range == &errs->abandoned)
+			dev_warn_ratelimited(smmu->dev,
+					     "CMDQ error %u (cons 0x%08x) in commands that timed out\n",
+					     code, cons);
+		arm_smmu_cmdq_range_error(smmu, range, cons, code);
 	}
 
-	/* The order of writel() puts the rewritten slot first */
+	/* writel(): the SMMU sees the rewritten slot first */
 	writel(gerrorn ^ GERROR_CMDQ_ERR, smmu->base + ARM_SMMU_GERRORN);
 	return true;
 }
@@ -416,16 +446,15 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_range_relax);
  * arm_smmu_cmdq_range_wait() - Wait for a batch to be consumed
  * @smmu: The SMMU
  * @range: The batch
- * @cons: CMDQ_CONS as last seen, for the queue's shadow of it
  *
  * Services errors, whosever they are, as the interrupt may target this CPU.
- * Unregisters the range.
+ * Unregisters the range and leaves CMDQ_CONS in it as last seen.
  *
  * Context: Interrupts off, the queue's lock held as shared.
  * Return: 0, or -ETIMEDOUT if commands of the batch are still in the queue
  */
 int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
-			     struct arm_smmu_cmdq_range *range, u32 *cons)
+			     struct arm_smmu_cmdq_range *range)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 	bool consumed, give_up = false;
@@ -440,8 +469,9 @@ int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
 		 * As in __arm_smmu_cmdq_poll_until_consumed() this needs to be a
 		 * readl() for the queue's lock to be let go accurately.
 		 */
-		*cons = readl(smmu->cmdq.q.cons_reg);
-		consumed = arm_smmu_cmdq_range_consumed(smmu, range, *cons);
+		range->cons = readl(smmu->cmdq.q.cons_reg);
+		consumed = arm_smmu_cmdq_range_consumed(smmu, range,
+							range->cons);
 		if (consumed || give_up)
 			break;
 
@@ -469,17 +499,19 @@ int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
 		if (range->sync && !range->failed)
 			errs->atc_timeout = false;
 	} else {
-		if (arm_smmu_cmdq_range_holds(smmu, range, *cons)) {
-			range->left = arm_smmu_cmdq_slot_diff(smmu, *cons,
-							      range->start);
-			if (arm_smmu_cmdq_err_active(smmu, &gerrorn) &&
-			    !range->failed)
-				range->code = FIELD_GET(CMDQ_CONS_ERR, *cons);
-		}
+		if (!range->failed &&
+		    arm_smmu_cmdq_range_holds(smmu, range, range->cons) &&
+		    arm_smmu_cmdq_err_active(smmu, &gerrorn))
+			range->code = FIELD_GET(CMDQ_CONS_ERR, range->cons);
 		arm_smmu_cmdq_abandon(smmu, range);
 	}
 	raw_spin_unlock(&errs->lock);
 	return consumed ? 0 : -ETIMEDOUT;
+}
+
+static bool arm_smmu_cmdq_is_atc(const u64 *cmd)
+{
+	return FIELD_GET(CMDQ_0_OP, cmd[0]) == CMDQ_OP_ATC_INV;
 }
 
 /**
@@ -513,9 +545,9 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 		.cmds = cmds,
 		.num = n,
 		.sync = sync,
-		.atc = n && FIELD_GET(CMDQ_0_OP,
-				      cmds[(n - 1) * CMDQ_ENT_DWORDS]) ==
-				    CMDQ_OP_ATC_INV,
+		.atc = n && (arm_smmu_cmdq_is_atc(cmds) ||
+			     arm_smmu_cmdq_is_atc(cmds +
+						  (n - 1) * CMDQ_ENT_DWORDS)),
 		.last_offset = U32_MAX,
 	};
 	int ret;
@@ -526,14 +558,25 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 	if (range.failed) {
 		report->offset = range.offset;
 		report->consumed = min_t(u32, range.offset, n);
-		return ret ?: -EIO;
-	}
-	if (ret) {
+		ret = ret ?: -EIO;
+	} else if (ret) {
 		report->offset = n ? n - 1 : 0;
-		report->consumed = min_t(u32, range.left, n);
-		return ret;
+		report->consumed = 0;
+		if (arm_smmu_cmdq_range_holds(smmu, &range, range.cons))
+			report->consumed = arm_smmu_cmdq_slot_diff(smmu,
+								   range.cons,
+								   range.start);
+	} else {
+		report->offset = n;
+		report->consumed = n;
 	}
-	report->offset = n;
-	report->consumed = n;
-	return 0;
+
+	if (ret == -ETIMEDOUT)
+		dev_err_ratelimited(smmu->dev,
+				    "CMDQ timeout of %u reported commands at 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
+				    n, range.start,
+				    readl_relaxed(smmu->cmdq.q.prod_reg),
+				    readl_relaxed(smmu->cmdq.q.cons_reg));
+	trace_arm_smmu_cmdq_batch(smmu->dev, range.start, n, sync, ret);
+	return ret;
 }

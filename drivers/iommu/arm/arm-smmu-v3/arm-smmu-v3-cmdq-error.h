@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 struct arm_smmu_device;
+struct device;
 
 /**
  * struct arm_smmu_cmdq_report - What became of a batch of commands
@@ -50,8 +51,7 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
  * @offset: Slot of the first error, relative to @start
  * @last_offset: Slot of the latest error, relative to @start
  * @retries: Number of errors in a row at @last_offset
- * @left: Where CONS was, relative to @start, when the issuer stopped waiting;
- *        0 also if it was not even there
+ * @cons: CMDQ_CONS as the issuer last saw it
  * @abandoned_gen: arm_smmu_cmdq_errors::abandoned_gen at the registration
  *
  * On the stack of the CPU that issues the batch, which keeps interrupts off as
@@ -71,7 +71,7 @@ struct arm_smmu_cmdq_range {
 	u32 offset;
 	u32 last_offset;
 	u32 retries;
-	u32 left;
+	u32 cons;
 	u32 abandoned_gen;
 };
 
@@ -108,13 +108,26 @@ void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu);
 void arm_smmu_cmdq_range_begin(struct arm_smmu_device *smmu,
 			       struct arm_smmu_cmdq_range *range, u32 prod);
 int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
-			     struct arm_smmu_cmdq_range *range, u32 *cons);
+			     struct arm_smmu_cmdq_range *range);
 
 /* Called by the handler of the GERROR interrupt */
 irqreturn_t arm_smmu_cmdq_error_irq(struct arm_smmu_device *smmu);
 void arm_smmu_gerror_ack(struct arm_smmu_device *smmu, u32 gerror);
 
 bool arm_smmu_cmdq_service_error(struct arm_smmu_device *smmu);
+
+#ifdef CONFIG_ARM_SMMU_V3_FAULT_INJECTION
+void arm_smmu_cmdq_inject_init(struct device *dev);
+void arm_smmu_cmdq_inject(u64 *cmds, u32 n, u32 first);
+#else
+static inline void arm_smmu_cmdq_inject_init(struct device *dev)
+{
+}
+
+static inline void arm_smmu_cmdq_inject(u64 *cmds, u32 n, u32 first)
+{
+}
+#endif
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,

@@ -126,6 +126,7 @@ static int arm_smmu_vinv_batch(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 	u32 index;
 	int ret;
 
+	arm_smmu_cmdq_inject(cmds, n, first);
 	ret = arm_smmu_cmdq_issue_reported(vinv->viommu->smmu, cmds, n, sync,
 					   &report);
 	if (likely(!ret)) {
