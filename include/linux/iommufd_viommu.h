@@ -4,9 +4,10 @@
  *
  * An IOMMU driver offers a type of vIOMMU by answering iommu_ops::viommu_ops()
  * with a struct iommufd_viommu_ops. The core allocates every object, charged to
- * the caller, with room for the driver's own structure; the driver embeds
- * struct iommufd_viommu or struct iommufd_vdevice as the first member of its
- * structure and gets from one to the other with container_of().
+ * the caller and zeroed, with room for the driver's own structure; the driver
+ * embeds struct iommufd_viommu or struct iommufd_vdevice as the first member of
+ * its structure and gets from one to the other with container_of(). That
+ * structure is at most a page, and aligned as a u64 is, not more.
  *
  * Order of life. A vIOMMU is destroyed after all of its nested HWPTs, vDEVICEs
  * and vEVENTQs. A vDEVICE is torn down when the user destroys it or when its
@@ -18,6 +19,9 @@
  * waits for an RCU grace period and only then calls vdevice_destroy(). So a
  * vDEVICE found inside an RCU read-side critical section stays valid until the
  * end of that section, and so does its device.
+ *
+ * A vIOMMU keeps the driver's module, and so the physical IOMMU, even when all
+ * its devices are unbound and gone.
  *
  * A driver may be built in with iommufd a module: the functions below are in
  * the always built-in part (IOMMUFD_DRIVER).

@@ -15,7 +15,9 @@
  *				       '------ HWPT(nested)
  *
  * Every object pins what it points at: IOMMU_DESTROY answers EBUSY for a vIOMMU
- * that still has vDEVICEs, vEVENTQs or nested HWPTs.
+ * that still has vDEVICEs, vEVENTQs or nested HWPTs. The exception is the device
+ * of a vDEVICE: it can be unbound at any time, and then the vDEVICE pins its
+ * vIOMMU no more.
  */
 #ifndef _UAPI_LINUX_IOMMUFD_VIOMMU_H
 #define _UAPI_LINUX_IOMMUFD_VIOMMU_H
@@ -77,8 +79,8 @@ struct iommu_viommu_alloc {
  *
  * A device has at most one vDEVICE. A vDEVICE does not outlive its device: when
  * the device is unbound first, nothing reaches the device through the vDEVICE
- * any more and the ID stays allocated until IOMMU_DESTROY or the close of the
- * iommufd.
+ * any more and its @virt_id is free again. @out_vdevice_id stays allocated, and
+ * good for nothing but IOMMU_DESTROY, until that or the close of the iommufd.
  *
  * Errors: ENOENT for an unknown vIOMMU or device; EINVAL for a device behind
  * another physical IOMMU and for a @virt_id out of the type's range; EEXIST for
