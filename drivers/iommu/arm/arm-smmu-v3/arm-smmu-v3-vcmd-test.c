@@ -66,8 +66,8 @@ static void vcmd_hw_limits(const struct vcmd_hw *hw,
 	arm_smmu_vcmd_limits_init(limits, idr0, idr1, idr3, idr5, VMID);
 }
 
-/* The combinations that differ: 2 * 2 * 2 * (RIL, DS) 3 * SSIDSIZE 4 */
-#define NUM_HW 96
+/* The combinations that differ: 2 * 2 * 2 * SSIDSIZE 4 * 2 * 2 */
+#define NUM_HW 128
 
 static struct vcmd_hw vcmd_hw(unsigned int n)
 {
@@ -82,8 +82,8 @@ static struct vcmd_hw vcmd_hw(unsigned int n)
 	n /= 2;
 	hw.ssidsize = ssidsize[n % 4];
 	n /= 4;
-	hw.ril = n > 0;
-	hw.ds = n > 1;
+	hw.ril = n % 2;
+	hw.ds = n / 2;
 	return hw;
 }
 

@@ -14,7 +14,9 @@
 
 static struct kunit_suite *suites;
 static const struct fuzz_target *targets[] = {
+#ifndef KUNIT_ALONE
 	&fuzz_vcmd, &fuzz_vste, &fuzz_vevent,
+#endif
 };
 
 void kunit_register(struct kunit_suite *suite)
