@@ -12,13 +12,8 @@
 
 struct arm_smmu_ste;
 
-/* Fields that the driver has no use for without nesting */
-#ifndef STRTAB_STE_0_CFG_NESTED
+/* STE.Config of both stages; the driver has no use for it without nesting */
 #define STRTAB_STE_0_CFG_NESTED		7
-#endif
-#ifndef STRTAB_STE_1_MEV
-#define STRTAB_STE_1_MEV		(1UL << 19)
-#endif
 
 /**
  * struct arm_smmu_vste_limits - What the physical SMMU takes in a guest's STE

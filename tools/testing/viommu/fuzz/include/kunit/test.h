@@ -35,9 +35,6 @@ void kunit_register(struct kunit_suite *suite);
 	{								\
 		kunit_register(suite);					\
 	}
-#define MODULE_IMPORT_NS(ns)		struct kunit
-#define MODULE_DESCRIPTION(text)	struct kunit
-#define MODULE_LICENSE(text)		struct kunit
 
 #define kunit_info(test, ...)						\
 	do {								\
@@ -65,11 +62,12 @@ void kunit_register(struct kunit_suite *suite);
 #define KUNIT_EXPECT_EQ_MSG(test, a, b, ...)				\
 	do {								\
 		unsigned long long __a = KUNIT_LL(a), __b = KUNIT_LL(b);\
+		struct kunit *__test = (test);				\
 									\
 		if (__a != __b) {					\
-			KUNIT_FAIL(test, "%s == %s: %#llx, %#llx",	\
+			KUNIT_FAIL(__test, "%s == %s: %#llx, %#llx",	\
 				   #a, #b, __a, __b);			\
-			kunit_info(test, __VA_ARGS__);			\
+			kunit_info(__test, __VA_ARGS__);		\
 			printf("\n");					\
 		}							\
 	} while (0)

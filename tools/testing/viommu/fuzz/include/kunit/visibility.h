@@ -1,3 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#define VISIBLE_IF_KUNIT
-#define EXPORT_SYMBOL_IF_KUNIT(symbol)
+/* What is in here is on the compiler's command line, see the Makefile */
