@@ -145,6 +145,7 @@ int arm_smmu_vste_check(const struct arm_smmu_vste_limits *limits,
 	if ((w0 & ~VSTE_0_ALLOWED) || (w1 & ~VSTE_1_ALLOWED))
 		return -EIO;
 
+	/* IGNORED without IDR0.ATS, and guests do enable it regardless */
 	switch (FIELD_GET(STRTAB_STE_1_EATS, w1)) {
 	case STRTAB_STE_1_EATS_ABT:
 	case STRTAB_STE_1_EATS_TRANS:
