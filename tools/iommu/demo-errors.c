@@ -14,7 +14,8 @@
 
 #include "demo.h"
 
-#define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq"
+#define INJECT_NAME	"fail_arm_smmu_cmdq"
+#define INJECT_DIR	"/sys/kernel/debug/" INJECT_NAME
 
 /* An index and a wrap bit */
 static uint32_t ring_distance(const struct demo *d, uint32_t from, uint32_t to)
@@ -184,39 +185,6 @@ static void step_large(struct demo *d, unsigned int n)
 		  after, err ? ", command error" : "");
 }
 
-/* The index is right far out in an array, and when the ring wraps in between */
-static void step_large_error(struct demo *d, unsigned int n, unsigned int k)
-{
-	struct guest *g = &d->guest;
-	const struct vsmmu_report *last = &d->viommu.last;
-	struct vsmmu_cmd bad = cmd_tlbi_asid(d->asid);
-	uint32_t first = g->prod, at = 0, cons, pos, size = 1u << g->cmdq_log2;
-	enum vsmmu_cerror err, again = VSMMU_CERROR_NONE;
-	char expected[64];
-	bool wrapped;
-	unsigned int i;
-
-	bad.w[1] = 1;
-	for (i = 0; i < n; i++) {
-		pos = guest_put(g, i == k ? bad : cmd_tlbi_asid(d->asid));
-		if (i == k)
-			at = pos;
-	}
-	wrapped = (first & size) != (at & size);
-	err = guest_sync(g);
-	cons = guest_cons(g);
-	if (gerror_active(d)) {
-		guest_rewrite(g, at, cmd_tlbi_asid(d->asid));
-		again = guest_acknowledge(g);
-	}
-	snprintf(expected, sizeof(expected), "index %u, CONS there, wrapped", k);
-	demo_line("error far out, ring wraps", err == VSMMU_CERROR_ILL && cons == at &&
-		  last->index == k && wrapped && !again && guest_cons(g) == g->prod,
-		  expected, "index %u, CONS %s, %s%s", last->index,
-		  cons == at ? "there" : "elsewhere", wrapped ? "wrapped" : "not wrapped",
-		  again ? ", error again" : "");
-}
-
 /*
  * Hardware errors
  */
@@ -243,6 +211,47 @@ static bool arm_injection(unsigned int index)
 	       set_attr("probability", 100);
 }
 
+/*
+ * The index is right far out in an array: the kernel works in blocks. The bad command
+ * has a reserved bit, or the hardware is made to dislike it.
+ */
+static void step_far_error(struct demo *d, const char *name, unsigned int n,
+			   unsigned int k, bool from_hardware)
+{
+	struct guest *g = &d->guest;
+	const struct vsmmu_report *last = &d->viommu.last;
+	struct vsmmu_cmd good = cmd_tlbi_asid(d->asid), bad = good;
+	uint32_t at = 0, cons, first = g->prod, pos, size = 1u << g->cmdq_log2;
+	enum vsmmu_cerror err, again = VSMMU_CERROR_NONE;
+	char expected[64];
+	bool wrapped, hw, ok;
+	unsigned int i;
+
+	if (!from_hardware)
+		bad.w[1] = 1;
+	for (i = 0; i < n; i++) {
+		pos = guest_put(g, i == k ? bad : good);
+		if (i == k)
+			at = pos;
+	}
+	wrapped = (first ^ at) & size;
+	memset(&d->viommu.last, 0, sizeof(d->viommu.last));
+	err = guest_sync(g);
+	cons = guest_cons(g);
+	hw = last->flags & VSMMU_REPORT_HW;
+	if (gerror_active(d)) {
+		guest_rewrite(g, at, good);
+		again = guest_acknowledge(g);
+	}
+	ok = err == VSMMU_CERROR_ILL && cons == at && last->index == k && wrapped &&
+	     hw == from_hardware && !again && guest_cons(g) == g->prod;
+	snprintf(expected, sizeof(expected), "index %u, CONS there, wrapped%s", k,
+		 from_hardware ? ", HW" : "");
+	demo_line(name, ok, expected, "index %u, CONS %s, %s%s%s", last->index,
+		  cons == at ? "there" : "elsewhere", wrapped ? "wrapped" : "not wrapped",
+		  hw ? ", HW" : "", again ? ", error again" : "");
+}
+
 static void step_hardware_error(struct demo *d)
 {
 	if (!d->inject) {
@@ -252,10 +261,12 @@ static void step_hardware_error(struct demo *d)
 	prepare_pair(d);
 	if (!arm_injection(1)) {
 		demo_line("hardware error", false, "injected at index 1",
-			  "no injection by " INJECT_DIR);
+			  "no debugfs " INJECT_NAME);
 		return;
 	}
 	step_bad_command(d, "hardware error, injected", cmd_tlbi_asid(d->last_asid + 1), true);
+	arm_injection(4321);
+	step_far_error(d, "hardware error, far out", 6000, 4321, true);
 	set_attr("probability", 0);
 }
 
@@ -266,6 +277,6 @@ void demo_errors(struct demo *d)
 	step_reserved_bit(d);
 	step_unknown_opcode(d);
 	step_large(d, 5000);
-	step_large_error(d, 6000, 5432);
+	step_far_error(d, "error far out, ring wraps", 6000, 5432, false);
 	step_hardware_error(d);
 }

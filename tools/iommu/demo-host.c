@@ -108,7 +108,7 @@ static bool show_host(const struct demo *d, struct vsmmu_config *config)
 		return demo_line("host: hw_info", false, "an SMMUv3", "%s", outcome(ret));
 	return demo_line("host: hw_info", (config->host_idr[0] & 3) == 3,
 			 "an SMMUv3 with stages 1 and 2",
-			 "SMMUv3, IDR0 %08x IDR1 %08x IDR3 %x IDR5 %x",
+			 "IDR0 %08x IDR1 %08x IDR3 %x IDR5 %x",
 			 config->host_idr[0], config->host_idr[1],
 			 config->host_idr[3], config->host_idr[5]);
 }

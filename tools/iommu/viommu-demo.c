@@ -26,7 +26,7 @@ bool demo_line(const char *step, bool ok, const char *expected, const char *seen
 	va_start(ap, seen);
 	vsnprintf(text, sizeof(text), seen, ap);
 	va_end(ap);
-	printf("  %-26s  %-38s  %-50s  %s\n", step, expected, text, ok ? "ok" : "FAIL");
+	printf("  %-26s  %-39s  %-45s  %s\n", step, expected, text, ok ? "ok" : "FAIL");
 	fflush(stdout);
 	nr_lines++;
 	if (!ok)
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 			return bad_usage(argv[0]);
 	}
 
-	printf("  %-26s  %-38s  %-50s\n", "step", "expected", "seen");
+	printf("  %-26s  %-39s  %s\n", "step", "expected", "seen");
 	if (demo_setup(&d) && demo_guest_starts(&d)) {
 		demo_translate(&d);
 		demo_errors(&d);

@@ -26,7 +26,7 @@
 #define OTHER_SID	0x43u
 
 #define MAX_CALLS	64
-#define MAX_ENTRIES	1024
+#define MAX_ENTRIES	1024u
 
 #define IDR0_ATS	(1u << 10)
 
@@ -52,6 +52,7 @@ static struct {
 	struct ste_call ste[64];
 	unsigned int nr_stes;
 	unsigned int irqs[3];
+	uint32_t cons_at_irq;
 
 	/* Answers to come: taken in order, then everything succeeds */
 	struct vsmmu_report answer[MAX_CALLS];
@@ -81,9 +82,13 @@ static void check(bool ok, const char *expr, int line)
 
 /* The machine and the backend */
 
+static char machine_tag, backend_tag;
+
+#define CHECK_IN_CALLBACK(expr)	check(expr, #expr, __LINE__)
+
 static void *guest_ptr(void *machine, uint64_t gpa, size_t len)
 {
-	(void)machine;
+	CHECK_IN_CALLBACK(machine == &machine_tag);
 	if (gpa < MEM_BASE || gpa - MEM_BASE > MEM_SIZE - len)
 		return NULL;
 	return &t.mem[gpa - MEM_BASE];
@@ -91,8 +96,9 @@ static void *guest_ptr(void *machine, uint64_t gpa, size_t len)
 
 static void irq(void *machine, enum vsmmu_irq irq)
 {
-	(void)machine;
+	CHECK_IN_CALLBACK(machine == &machine_tag);
 	t.irqs[irq]++;
+	t.cons_at_irq = vsmmu_mmio_read(t.s, VSMMU_CMDQ_CONS, 4);
 }
 
 static void invalidate(void *backend, const struct vsmmu_cmd *cmds, uint32_t n,
@@ -101,7 +107,7 @@ static void invalidate(void *backend, const struct vsmmu_cmd *cmds, uint32_t n,
 	struct call *call;
 	uint32_t i;
 
-	(void)backend;
+	CHECK_IN_CALLBACK(backend == &backend_tag);
 	if (t.nr_calls == MAX_CALLS || n > MAX_ENTRIES) {
 		printf("# the script is too short\n");
 		exit(2);
@@ -129,7 +135,7 @@ static void invalidate(void *backend, const struct vsmmu_cmd *cmds, uint32_t n,
 
 static int ste_changed(void *backend, uint32_t sid, const struct vsmmu_ste *ste)
 {
-	(void)backend;
+	CHECK_IN_CALLBACK(backend == &backend_tag);
 	if (t.nr_stes == 64)
 		exit(2);
 	t.ste[t.nr_stes].sid = sid;
@@ -167,6 +173,11 @@ static const struct vsmmu_config default_config = {
 	.ats = true,
 };
 
+static struct vsmmu *create(const struct vsmmu_config *config)
+{
+	return vsmmu_create(config, &backend_ops, &backend_tag, &machine_ops, &machine_tag);
+}
+
 static void enable(uint32_t cmdq_log2, uint32_t start)
 {
 	vsmmu_mmio_write(t.s, VSMMU_STRTAB_BASE, STRTAB_GPA, 8);
@@ -182,10 +193,11 @@ static void enable(uint32_t cmdq_log2, uint32_t start)
 
 static void start_at(uint32_t cmdq_log2, uint32_t start)
 {
+	vsmmu_destroy(t.s);
 	memset(&t, 0, sizeof(t));
 	memset(memory, 0, sizeof(memory));
 	t.mem = (unsigned char *)memory;
-	t.s = vsmmu_create(&default_config, &backend_ops, NULL, &machine_ops, NULL);
+	t.s = create(&default_config);
 	if (!t.s)
 		exit(2);
 	if (vsmmu_add_stream(t.s, SID))
@@ -296,6 +308,7 @@ static void test_id_registers(void)
 	CHECK(rd32(0x10) == 0);
 	CHECK(rd32(0x14) == 0x74);
 	CHECK(rd32(VSMMU_AIDR) == 3);
+	CHECK(rd32(VSMMU_IIDR) == 0x4832043b);
 }
 
 static void test_bad_config(void)
@@ -304,14 +317,14 @@ static void test_bad_config(void)
 
 	start();
 	config.cmdq_log2 = VSMMU_QUEUE_LOG2_MAX + 1;
-	CHECK(!vsmmu_create(&config, &backend_ops, NULL, &machine_ops, NULL));
+	CHECK(!create(&config));
 	CHECK(errno == EINVAL);
 	config = default_config;
 	config.sid_bits = 0;
-	CHECK(!vsmmu_create(&config, &backend_ops, NULL, &machine_ops, NULL));
+	CHECK(!create(&config));
 	config = default_config;
 	config.host_idr[0] &= ~(1u << 1);
-	CHECK(!vsmmu_create(&config, &backend_ops, NULL, &machine_ops, NULL));
+	CHECK(!create(&config));
 }
 
 static void test_register_guards(void)
@@ -396,6 +409,43 @@ static void test_sync_alone(void)
 	CHECK(t.nr_calls == 0);
 	CHECK(cons() == 2);
 	CHECK(t.irqs[VSMMU_IRQ_CMDSYNC] == 1);
+	/* The interrupt comes when CONS is past the command */
+	CHECK(t.cons_at_irq == 2);
+}
+
+static void test_sync_interrupt_in_between(void)
+{
+	start();
+	put(tlbi(1));
+	put(VSMMU_OP_SYNC | 1 << 12);
+	put(tlbi(2));
+	kick();
+	CHECK(t.irqs[VSMMU_IRQ_CMDSYNC] == 1);
+	CHECK(t.cons_at_irq == 2);
+	CHECK(cons() == 3);
+}
+
+static void test_queue_larger_than_offered(void)
+{
+	uint32_t i;
+
+	start();
+	wr32(VSMMU_CR0, 0);
+	/* LOG2SIZE 20, CMDQS 10: it is 10 */
+	vsmmu_mmio_write(t.s, VSMMU_CMDQ_BASE, CMDQ_GPA | 20, 8);
+	wr32(VSMMU_CMDQ_CONS, 1000);
+	t.prod = 1000;
+	for (i = 0; i < 1024; i++)
+		put_log2(10, tlbi(i), 0);
+	kick();
+	wr32(VSMMU_CR0, VSMMU_CR0_CMDQEN);
+	CHECK(t.nr_calls == 1);
+	CHECK(t.call[0].n == 1024);
+	CHECK(t.call[0].w0[0] == tlbi(0));
+	CHECK(t.call[0].w0[1023] == tlbi(1023));
+	CHECK(cons() == (2024 & 0x7ff));
+	CHECK(vsmmu_get_stats(t.s)->largest == 1024);
+	CHECK(vsmmu_get_stats(t.s)->forwarded == 1024);
 }
 
 static void test_two_syncs(void)
@@ -462,11 +512,8 @@ static void test_error_at_every_position_of_the_ring(void)
 	uint32_t start, k;
 
 	for (start = 0; start < 2u << CMDQ_LOG2; start++)
-		for (k = 0; k < 5; k++) {
+		for (k = 0; k < 5; k++)
 			error_at(start, k);
-			vsmmu_destroy(t.s);
-		}
-	start_at(CMDQ_LOG2, 0);
 }
 
 static void test_wrap(void)
@@ -600,17 +647,6 @@ static void test_same_command_fails_again(void)
 	CHECK(cons() == 2);
 }
 
-static void test_gerror_interrupt_masked(void)
-{
-	start();
-	wr32(VSMMU_IRQ_CTRL, 0);
-	put(tlbi(1));
-	answer_ill(0);
-	kick();
-	CHECK(cmdq_err_active());
-	CHECK(t.irqs[VSMMU_IRQ_GERROR] == 0);
-}
-
 static void test_unknown_opcode(void)
 {
 	start();
@@ -651,9 +687,7 @@ static void test_illegal_opcodes(void)
 		CHECK(cons_err() == VSMMU_CERROR_ILL);
 		CHECK(cons() == 0);
 		CHECK(t.nr_calls == 0);
-		vsmmu_destroy(t.s);
 	}
-	start();
 }
 
 static void test_error_before_unknown_opcode(void)
@@ -679,7 +713,8 @@ static void test_skipped_commands_keep_the_mapping(void)
 	put(VSMMU_OP_PREFETCH_CONFIG);
 	put(cfgi(VSMMU_OP_CFGI_CD, OTHER_SID));
 	put(tlbi(2));
-	put(VSMMU_OP_PREFETCH_ADDR);
+	/* Beyond SIDSIZE */
+	put(cfgi(VSMMU_OP_CFGI_CD_ALL, 0x10000 + SID));
 	put(tlbi(3));
 	put(VSMMU_OP_SYNC);
 	answer_ill(2);
@@ -753,6 +788,12 @@ static void test_no_report_single(void)
 	CHECK(t.nr_calls == 1);
 	CHECK(cons() == 0);
 	CHECK(cons_err() == VSMMU_CERROR_ILL);
+	/* One entry can only be that one */
+	answer(EIO, 0, VSMMU_REPORT_VALID, VSMMU_CERROR_ILL, 5);
+	ack();
+	CHECK(t.nr_calls == 2);
+	CHECK(cons_err() == VSMMU_CERROR_ILL);
+	CHECK(cmdq_err_active());
 }
 
 static void test_no_report_says_all_done(void)
@@ -811,7 +852,6 @@ static void retried(int err, uint32_t flags, uint32_t code, uint32_t done, uint3
 	CHECK(t.call[1].n == 3 - at);
 	CHECK(t.call[1].w0[0] == tlbi(at));
 	CHECK(cons() == 4);
-	vsmmu_destroy(t.s);
 }
 
 static void test_outcomes_that_are_retried(void)
@@ -827,7 +867,6 @@ static void test_outcomes_that_are_retried(void)
 	retried(ENOENT, 0, 0, 3, 0);
 	retried(EIO, valid, 0, 1, 1);
 	retried(EIO, valid, 77, 1, 1);
-	start();
 }
 
 static void test_atc_timeout(void)
@@ -911,6 +950,47 @@ static void test_atc_timeout_of_no_atc(void)
 	CHECK(cons_err() == VSMMU_CERROR_ABT);
 }
 
+static void test_atc_timeout_one_by_one(void)
+{
+	start();
+	put(tlbi(1));
+	put(atc());
+	put(tlbi(2));
+	put(VSMMU_OP_SYNC);
+	answer(EIO, 0, VSMMU_REPORT_VALID, VSMMU_CERROR_ILL, 2);
+	answer(0, 1, VSMMU_REPORT_VALID, 0, 0);
+	answer(EIO, 0, VSMMU_REPORT_VALID | VSMMU_REPORT_HW, VSMMU_CERROR_ATC_INV_SYNC, 0);
+	kick();
+	CHECK(t.nr_calls == 4);
+	CHECK(t.call[3].w0[0] == tlbi(2));
+	CHECK(cons() == 3);
+	CHECK(cons_err() == VSMMU_CERROR_ATC_INV_SYNC);
+
+	/* An entry that is no ATC_INV can't have timed out */
+	start();
+	put(tlbi(1));
+	put(tlbi(2));
+	answer(EIO, 0, VSMMU_REPORT_VALID, VSMMU_CERROR_ILL, 1);
+	answer(EIO, 0, VSMMU_REPORT_VALID | VSMMU_REPORT_HW, VSMMU_CERROR_ATC_INV_SYNC, 0);
+	kick();
+	CHECK(cons() == 0);
+	CHECK(cons_err() == VSMMU_CERROR_ABT);
+}
+
+static void test_atc_timeout_forgotten_with_the_queue(void)
+{
+	start();
+	put(atc());
+	answer(EIO, 0, VSMMU_REPORT_VALID | VSMMU_REPORT_HW, VSMMU_CERROR_ATC_INV_SYNC, 0);
+	kick();
+	wr32(VSMMU_CR0, VSMMU_CR0_SMMUEN);
+	wr32(VSMMU_CR0, VSMMU_CR0_SMMUEN | VSMMU_CR0_CMDQEN);
+	put(VSMMU_OP_SYNC);
+	kick();
+	CHECK(!cmdq_err_active());
+	CHECK(cons() == 2);
+}
+
 static void test_atc_without_ats(void)
 {
 	struct vsmmu_config config = default_config;
@@ -918,7 +998,7 @@ static void test_atc_without_ats(void)
 	start();
 	vsmmu_destroy(t.s);
 	config.ats = false;
-	t.s = vsmmu_create(&config, &backend_ops, NULL, &machine_ops, NULL);
+	t.s = create(&config);
 	vsmmu_add_stream(t.s, SID);
 	enable(CMDQ_LOG2, 0);
 	put(atc());
@@ -926,6 +1006,14 @@ static void test_atc_without_ats(void)
 	CHECK(cons_err() == VSMMU_CERROR_ILL);
 	CHECK(cmdq_err_active());
 	CHECK(t.nr_calls == 0);
+	/* EATS and ATSCHK are not there either */
+	put_ste(SID, 0xb | 0x40123440, 0x100000d6);
+	put_at(CMDQ_LOG2, 0, cfgi(VSMMU_OP_CFGI_STE, SID), 0);
+	t.nr_stes = 0;
+	ack();
+	CHECK(t.nr_stes == 1 && le64toh(t.ste[0].ste.w[1]) == 0xd6);
+	wr32(VSMMU_CR0, VSMMU_CR0_SMMUEN | VSMMU_CR0_ATSCHK);
+	CHECK(rd32(VSMMU_CR0) == VSMMU_CR0_SMMUEN);
 }
 
 /* The tests: stream table */
@@ -1084,6 +1172,32 @@ static void test_ste_host_out_of_memory(void)
 	CHECK(rd32(VSMMU_EVENTQ_PROD) == 0);
 }
 
+static void test_ste_error_stops_no_other_stream(void)
+{
+	start();
+	CHECK(vsmmu_add_stream(t.s, 0x44) == 0);
+	put_ste(SID, 0x9, 0);
+	put_ste(0x44, 0x9, 0);
+	t.nr_stes = 0;
+	t.ste_error[t.nr_ste_errors++] = -ENOMEM;
+	t.ste_error[t.nr_ste_errors++] = -ENOMEM;
+	put_log2(CMDQ_LOG2, cfgi(VSMMU_OP_CFGI_STE_RANGE, 0), 31);
+	kick();
+	CHECK(t.nr_stes == 3);
+	CHECK(t.ste[2].sid == 0x44 && t.ste[2].ste.kind == VSMMU_STE_BYPASS);
+	CHECK(cons_err() == VSMMU_CERROR_ABT);
+	ack();
+	CHECK(t.nr_stes == 5);
+	CHECK(cons() == 1);
+	/* A device that the host can't make obey is not added */
+	t.next_ste_error = 0;
+	CHECK(vsmmu_add_stream(t.s, 0x45) == -ENOMEM);
+	t.nr_stes = 0;
+	put(cfgi(VSMMU_OP_CFGI_STE, 0x45));
+	kick();
+	CHECK(t.nr_stes == 0);
+}
+
 static void test_smmuen_and_gbpa(void)
 {
 	start();
@@ -1095,6 +1209,7 @@ static void test_smmuen_and_gbpa(void)
 	CHECK(t.nr_stes == 1);
 	wr32(VSMMU_GBPA, VSMMU_GBPA_ABORT | VSMMU_GBPA_UPDATE);
 	CHECK(t.nr_stes == 2 && t.ste[1].ste.kind == VSMMU_STE_ABORT);
+	CHECK(le64toh(t.ste[1].ste.w[0]) == 0x1);
 	CHECK(rd32(VSMMU_GBPA) == VSMMU_GBPA_ABORT);
 	wr32(VSMMU_CR0, VSMMU_CR0_SMMUEN);
 	CHECK(t.nr_stes == 3 && t.ste[2].ste.kind == VSMMU_STE_S1);
@@ -1137,6 +1252,25 @@ static uint64_t event_at(unsigned int index)
 static bool overflow_flag(void)
 {
 	return (rd32(VSMMU_EVENTQ_PROD) ^ rd32(VSMMU_EVENTQ_CONS)) >> 31;
+}
+
+static void test_interrupts_masked(void)
+{
+	start();
+	wr32(VSMMU_IRQ_CTRL, 0);
+	put(tlbi(1));
+	answer_ill(0);
+	kick();
+	CHECK(cmdq_err_active());
+	CHECK(t.irqs[VSMMU_IRQ_GERROR] == 0);
+	feed(0, 0, 1);
+	CHECK(t.irqs[VSMMU_IRQ_EVENTQ] == 0);
+	wr32(VSMMU_IRQ_CTRL, VSMMU_IRQ_CTRL_EVENTQ);
+	ack();
+	put(tlbi(1));
+	answer_ill(0);
+	kick();
+	CHECK(t.irqs[VSMMU_IRQ_GERROR] == 0);
 }
 
 static void test_events(void)
@@ -1291,6 +1425,54 @@ static void test_event_queue_not_memory(void)
 	CHECK(t.irqs[VSMMU_IRQ_GERROR] == 2);
 }
 
+static void test_reset(void)
+{
+	static const uint64_t zero[] = {
+		VSMMU_CR0, VSMMU_CR1, VSMMU_CR2, VSMMU_GBPA, VSMMU_IRQ_CTRL, VSMMU_GERROR,
+		VSMMU_GERRORN, VSMMU_STRTAB_BASE, VSMMU_STRTAB_BASE_CFG, VSMMU_CMDQ_BASE,
+		VSMMU_CMDQ_PROD, VSMMU_CMDQ_CONS, VSMMU_EVENTQ_BASE, VSMMU_EVENTQ_PROD,
+		VSMMU_EVENTQ_CONS,
+	};
+	unsigned int i;
+
+	start();
+	wr32(VSMMU_CR1, 0xd75);
+	wr32(VSMMU_CR2, 7);
+	CHECK(rd32(VSMMU_CR1) == 0xd75 && rd32(VSMMU_CR2) == 7);
+	put(tlbi(1));
+	answer_ill(0);
+	kick();
+	ack();
+	put(atc());
+	answer(EIO, 0, VSMMU_REPORT_VALID | VSMMU_REPORT_HW, VSMMU_CERROR_ATC_INV_SYNC, 0);
+	kick();
+	put(tlbi(1));
+	answer_ill(0);
+	kick();
+	ack();
+	put(tlbi(1));
+	answer_ill(0);
+	kick();
+	CHECK(rd32(VSMMU_GERROR) && !rd32(VSMMU_GERRORN));
+	feed(0, 0, 1);
+	wr32(VSMMU_EVENTQ_CONS, 1);
+	vsmmu_reset(t.s);
+	for (i = 0; i < ARRAY_SIZE(zero); i++)
+		CHECK(rd32(zero[i]) == 0);
+	/* The lost ATC_INV is forgotten, and the numbers of the vEVENTQ are not */
+	enable(CMDQ_LOG2, 0);
+	put(VSMMU_OP_SYNC);
+	kick();
+	CHECK(cons() == 1 && !cmdq_err_active());
+	feed(0, 1, 2);
+	CHECK((rd32(VSMMU_EVENTQ_PROD) ^ rd32(VSMMU_EVENTQ_CONS)) == 1);
+	/* Where the last driver left off */
+	wr32(VSMMU_CR0, 0);
+	wr32(VSMMU_EVENTQ_PROD, 3);
+	wr32(VSMMU_EVENTQ_CONS, 3);
+	CHECK(rd32(VSMMU_EVENTQ_PROD) == 3);
+}
+
 #define TEST(name)	{ #name, test_##name }
 
 static const struct {
@@ -1304,6 +1486,8 @@ static const struct {
 	TEST(forwarded_opcodes),
 	TEST(flush_without_sync),
 	TEST(sync_alone),
+	TEST(sync_interrupt_in_between),
+	TEST(queue_larger_than_offered),
 	TEST(two_syncs),
 	TEST(error_first),
 	TEST(error_middle),
@@ -1316,7 +1500,7 @@ static const struct {
 	TEST(stopped_until_acknowledged),
 	TEST(gerror_toggles),
 	TEST(same_command_fails_again),
-	TEST(gerror_interrupt_masked),
+	TEST(interrupts_masked),
 	TEST(unknown_opcode),
 	TEST(illegal_opcodes),
 	TEST(error_before_unknown_opcode),
@@ -1333,6 +1517,8 @@ static const struct {
 	TEST(atc_timeout_before_sync_arrives),
 	TEST(atc_timeout_then_bad_command),
 	TEST(atc_timeout_of_no_atc),
+	TEST(atc_timeout_one_by_one),
+	TEST(atc_timeout_forgotten_with_the_queue),
 	TEST(atc_without_ats),
 	TEST(ste_kinds),
 	TEST(ste_flushes_first),
@@ -1340,7 +1526,9 @@ static const struct {
 	TEST(ste_outside_table),
 	TEST(ste_refused_by_host),
 	TEST(ste_host_out_of_memory),
+	TEST(ste_error_stops_no_other_stream),
 	TEST(smmuen_and_gbpa),
+	TEST(reset),
 	TEST(events),
 	TEST(events_wrap),
 	TEST(event_gap),

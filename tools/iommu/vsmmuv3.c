@@ -726,8 +726,6 @@ static int do_cfgi_ste(struct vsmmu *s, const struct vsmmu_cmd *cmd)
 static enum vsmmu_cerror emulate(struct vsmmu *s, const struct vsmmu_cmd *cmd,
 				 enum handling handling)
 {
-	uint64_t w0 = le64toh(cmd->w[0]);
-
 	switch (handling) {
 	case HANDLE_STE:
 		return do_cfgi_ste(s, cmd) ? VSMMU_CERROR_ABT : VSMMU_CERROR_NONE;
@@ -736,12 +734,15 @@ static enum vsmmu_cerror emulate(struct vsmmu *s, const struct vsmmu_cmd *cmd,
 			s->atc_failed = false;
 			return VSMMU_CERROR_ATC_INV_SYNC;
 		}
-		if ((w0 >> CMD_SYNC_CS_SHIFT & CMD_SYNC_CS) == CMD_SYNC_CS_IRQ)
-			raise_irq(s, VSMMU_IRQ_CMDSYNC);
 		return VSMMU_CERROR_NONE;
 	default:
 		return VSMMU_CERROR_ILL;
 	}
+}
+
+static bool wants_irq(const struct vsmmu_cmd *cmd)
+{
+	return (le64toh(cmd->w[0]) >> CMD_SYNC_CS_SHIFT & CMD_SYNC_CS) == CMD_SYNC_CS_IRQ;
 }
 
 static void run_cmdq(struct vsmmu *s)
@@ -790,8 +791,11 @@ static void run_cmdq(struct vsmmu *s)
 		}
 		rd = queue_next(&q, rd);
 		s->stats.commands++;
+		/* What runs on other vCPUs may be waiting for these already */
 		if (!s->nr)
-			s->cmdq_cons = rd;
+			__atomic_store_n(&s->cmdq_cons, rd, __ATOMIC_RELEASE);
+		if (handling == HANDLE_SYNC && wants_irq(&cmd))
+			raise_irq(s, VSMMU_IRQ_CMDSYNC);
 	}
 	if (flush(s))
 		__atomic_store_n(&s->cmdq_cons, rd, __ATOMIC_RELEASE);
