@@ -125,10 +125,7 @@ vm_tests() {
 	fi
 	for cpus in 2 1; do
 		name=${prefix}vmm-smp$cpus
-		{
-			echo 'demo 240 /bin/viommu-demo'
-			cat "$TOP/tools/iommu/vm-tests" 2>/dev/null || true
-		} | manifest "$name"
+		manifest "$name" <"$TOP/tools/iommu/vm-tests"
 		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
 	done
 }
