@@ -8,6 +8,7 @@ VM := tools/testing/viommu
 
 .DEFAULT_GOAL := help
 .PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
+.PHONY: patches check-series
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -28,6 +29,9 @@ help:
 #: Working on the series
 #:   make refresh     take edits made in build/linux/ back to the overlay and the hooks
 #:                    (PATCH=name for the first edit to a file of the base)
+#:   make patches     build/patches/: the series as git format-patch would mail it
+#:   make check-series  do they apply, make what was built, and pass checkpatch?
+#:                    (BUILD=1: does the driver build after each one?)
 #:   make clean       remove build/
 #:
 #: Variables
@@ -63,6 +67,13 @@ check: deps
 
 check-long: deps
 	@$(VM)/check-long.sh
+
+patches: base
+	@series/patches.sh
+
+check-series: tree patches
+	@series/deps.sh python3-git python3-ply
+	@series/check-series.sh $(if $(BUILD),--build)
 
 clean:
 	rm -rf "$(B)"

@@ -11,9 +11,11 @@ flock 9
 [ -d "$TREE" ] || {
 	say "copying the base to $TREE"
 	rm -rf "$TREE.tmp" "$SYNCED"
-	cp -a --reflink=auto "$BASE" "$TREE.tmp"
+	mkdir "$TREE.tmp"
+	cp -a --reflink=auto "$BASE/." "$TREE.tmp"	# the base may be a symlink
 	mv "$TREE.tmp" "$TREE"
 }
+[ ! "$TREE" -ef "$BASE" ] || die "$TREE is the base itself: remove it"
 mkdir -p "$SYNCED"
 
 edited=$(cd "$SYNCED" && find . -type f -printf '%P\n' | while read -r f; do
