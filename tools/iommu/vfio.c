@@ -69,6 +69,8 @@ static unsigned long read_id(const char *bdf, const char *file)
  * @v: Its bdf is set
  * @vendor: PCI vendor ID
  * @device: PCI device ID
+ *
+ * Return: 0, or -ENODEV
  */
 int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device)
 {
@@ -149,6 +151,8 @@ static int open_cdev(const char *bdf)
  * @iommufd: Where dev_id will be valid
  *
  * The device is taken from its driver and given to vfio-pci where needed.
+ *
+ * Return: 0 or a negative errno
  */
 int vfio_open(struct vfio_dev *v, int iommufd)
 {
@@ -236,6 +240,8 @@ int vfio_bus_master(const struct vfio_dev *v)
  * vfio_msi - The device's one MSI signals an eventfd
  * @v: The device
  * @eventfd: The eventfd, -1 to take the MSI down
+ *
+ * Return: 0 or a negative errno
  */
 int vfio_msi(const struct vfio_dev *v, int eventfd)
 {
