@@ -78,6 +78,9 @@ static bool vevent_compare(struct kunit *test, const u64 evt[4])
 	got = arm_smmu_vevent_make(evt, VSID, guest);
 	if (got != ours || got != arm_smmu_vevent_is_guests(evt))
 		goto fail;
+	if (arm_smmu_vevent_is_stall(evt) !=
+	    ((evt[0] & 0xfc) == 0x10 && (evt[1] & 0x80000000)))
+		goto fail;
 	for (i = 0; i < 4; i++)
 		if (le64_to_cpu(guest[i]) != want[i])
 			goto fail;

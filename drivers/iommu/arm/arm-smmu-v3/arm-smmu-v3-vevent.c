@@ -51,6 +51,7 @@ enum {
 /*
  * @guests: The event can be the guest's
  * @has_s2: Bit S2 exists and makes it the host's
+ * @can_stall: Bit Stall exists
  * @ssid: VEVT_*
  * @w1: What is left of word 1
  * @w2: What is left of word 2. Of word 3 nothing is.
@@ -58,6 +59,7 @@ enum {
 struct arm_smmu_vevent {
 	u8 guests : 1;
 	u8 has_s2 : 1;
+	u8 can_stall : 1;
 	u8 ssid : 2;
 	u64 w1;
 	u64 w2;
@@ -106,6 +108,7 @@ static const struct arm_smmu_vevent arm_smmu_vevents[] = {
 	[EVT_ID_TRANSLATION_FAULT] = {
 		.guests		= 1,
 		.has_s2		= 1,
+		.can_stall	= 1,
 		.ssid		= VEVT_SSV,
 		.w1		= VEVT_1_FAULT,
 		.w2		= EVTQ_2_ADDR,
@@ -113,6 +116,7 @@ static const struct arm_smmu_vevent arm_smmu_vevents[] = {
 	[EVT_ID_ADDR_SIZE_FAULT] = {
 		.guests		= 1,
 		.has_s2		= 1,
+		.can_stall	= 1,
 		.ssid		= VEVT_SSV,
 		.w1		= VEVT_1_FAULT,
 		.w2		= EVTQ_2_ADDR,
@@ -120,6 +124,7 @@ static const struct arm_smmu_vevent arm_smmu_vevents[] = {
 	[EVT_ID_ACCESS_FAULT] = {
 		.guests		= 1,
 		.has_s2		= 1,
+		.can_stall	= 1,
 		.ssid		= VEVT_SSV,
 		.w1		= VEVT_1_FAULT,
 		.w2		= EVTQ_2_ADDR,
@@ -128,6 +133,7 @@ static const struct arm_smmu_vevent arm_smmu_vevents[] = {
 	[EVT_ID_PERMISSION_FAULT] = {
 		.guests		= 1,
 		.has_s2		= 1,
+		.can_stall	= 1,
 		.ssid		= VEVT_SSV,
 		.w1		= VEVT_1_FAULT,
 		.w2		= EVTQ_2_ADDR,
@@ -176,6 +182,24 @@ bool arm_smmu_vevent_is_guests(const u64 evt[4])
 	return arm_smmu_vevent_find(evt);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_is_guests);
+
+/**
+ * arm_smmu_vevent_is_stall() - Does the transaction of an event wait?
+ * @evt: The SMMU's record, CPU-endian
+ *
+ * The bit means other things in other events: each F_BAD_ATS_TREQ has it set.
+ * Any context.
+ *
+ * Return: true if the transaction waits for a CMD_RESUME
+ */
+bool arm_smmu_vevent_is_stall(const u64 evt[4])
+{
+	u8 id = FIELD_GET(EVTQ_0_ID, evt[0]);
+
+	return id < ARRAY_SIZE(arm_smmu_vevents) &&
+	       arm_smmu_vevents[id].can_stall && (evt[1] & EVTQ_1_STALL);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_is_stall);
 
 /**
  * arm_smmu_vevent_make() - Make a guest's event record of the SMMU's

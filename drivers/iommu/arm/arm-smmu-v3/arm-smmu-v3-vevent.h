@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 bool arm_smmu_vevent_is_guests(const u64 evt[4]);
+bool arm_smmu_vevent_is_stall(const u64 evt[4]);
 bool arm_smmu_vevent_make(const u64 evt[4], u32 vsid, __le64 guest[4]);
 
 #endif

@@ -15,7 +15,7 @@
  *    the end of vdevice_init() to vdevice_unpublish(), and the vDEVICE lives on
  *    for a grace period.
  *  - arm_smmu_device::nested_sids, a mark for the streams that are on a nested
- *    domain, of whatever kind. Changed by attaching, under the group mutex.
+ *    domain, of whatever kind. Changed by attaching, under arm_smmu_asid_lock.
  *
  * An event is the guest's if the stream is on a nested domain, if it is about
  * stage 1, and if nobody waits for an answer to it. Then the host has nothing to
@@ -237,13 +237,12 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 	struct iommu_vevent_arm_smmuv3 vevent;
 	struct arm_smmu_vdevice *vdev;
 
-	/* Most hosts have no VM with a vIOMMU most of the time */
-	if (xa_empty(&smmu->nested_sids) || !xa_load(&smmu->nested_sids, sid))
+	if (!xa_load(&smmu->nested_sids, sid))
 		return false;
 	if (!arm_smmu_vevent_is_guests(evt))
 		return false;
 	/* The transaction waits: goes to the fault queue, or is terminated */
-	if (evt[1] & EVTQ_1_STALL)
+	if (arm_smmu_vevent_is_stall(evt))
 		return false;
 
 	rcu_read_lock();
