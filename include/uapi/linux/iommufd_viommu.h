@@ -37,7 +37,7 @@ enum iommu_viommu_type {
 
 /**
  * struct iommu_viommu_alloc - ioctl(IOMMU_VIOMMU_ALLOC)
- * @size: sizeof(struct iommu_viommu_alloc)
+ * @size: sizeof(struct iommu_viommu_alloc), or what ends with @out_viommu_id
  * @flags: Must be 0
  * @type: One of enum iommu_viommu_type
  * @dev_id: A device behind the physical IOMMU that the vIOMMU wraps
