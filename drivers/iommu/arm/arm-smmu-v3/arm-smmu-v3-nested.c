@@ -39,6 +39,7 @@
 #include <linux/iommu.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
+#include <kunit/visibility.h>
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
@@ -239,6 +240,21 @@ static void arm_smmu_nested_make_s2_ste(struct arm_smmu_nested_domain *nested,
 		ste->data[2] &= ~cpu_to_le64(STRTAB_STE_2_S2S);
 }
 
+static void arm_smmu_nested_unmark(struct arm_smmu_master *master)
+{
+	unsigned int i;
+
+	for (i = 0; i < master->num_streams; i++)
+		xa_erase(&master->smmu->nested_sids, master->streams[i].id);
+}
+
+/* An attach to a nested domain failed: as before arm_smmu_nested_enter() */
+static void arm_smmu_nested_cancel(struct arm_smmu_master *master)
+{
+	if (!master->attached || master->attached->type != IOMMU_DOMAIN_NESTED)
+		arm_smmu_nested_unmark(master);
+}
+
 /* From here on events of the streams are the guest's */
 static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 {
@@ -246,11 +262,15 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 	unsigned int i;
 	int ret;
 
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
 	for (i = 0; i < master->num_streams; i++) {
 		ret = xa_err(xa_store(sids, master->streams[i].id,
 				      xa_mk_value(1), GFP_KERNEL));
-		if (ret)
+		if (ret) {
+			arm_smmu_nested_cancel(master);
 			return ret;
+		}
 	}
 	return 0;
 }
@@ -261,11 +281,8 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
  */
 void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
 {
-	struct arm_smmu_master *master = state->master;
-	unsigned int i;
-
-	for (i = 0; i < master->num_streams; i++)
-		xa_erase(&master->smmu->nested_sids, master->streams[i].id);
+	lockdep_assert_held(&arm_smmu_asid_lock);
+	arm_smmu_nested_unmark(state->master);
 }
 
 /*
@@ -313,7 +330,6 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
 	struct arm_smmu_attach_state state = {
 		.master = master,
-		.old_domain = iommu_get_domain_for_dev(dev),
 		.ssid = IOMMU_NO_PASID,
 	};
 	struct arm_smmu_vste_host host = {
@@ -329,8 +345,13 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 		return -EINVAL;
 	if (arm_smmu_ssids_in_use(&master->cd_table))
 		return -EBUSY;
-	/* Stage 1 means invalidations and events, and they need the vSID */
-	if (arm_smmu_vste_translates(nested->vste)) {
+	/*
+	 * Stage 1 means invalidations and events, and they need the vSID. An
+	 * attach that failed goes back to the domain that the group is on, and
+	 * that must not fail.
+	 */
+	if (arm_smmu_vste_translates(nested->vste) &&
+	    domain != iommu_get_domain_for_dev(dev)) {
 		ret = iommufd_viommu_get_virt_id(&viommu->core, dev, &vsid);
 		if (ret)
 			return ret;
@@ -342,19 +363,19 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 			return ret;
 	}
 
+	mutex_lock(&arm_smmu_asid_lock);
 	ret = arm_smmu_nested_enter(master);
 	if (ret)
-		goto err_leave;
+		goto err_unlock;
 
-	mutex_lock(&arm_smmu_asid_lock);
 	arm_smmu_nested_make_s2_ste(nested, master, &s2_ste);
 	/* EATS with S2S is ILLEGAL */
 	state.disable_ats = !arm_smmu_vste_wants_ats(nested->vste) ||
 			    s2_ste.data[2] & cpu_to_le64(STRTAB_STE_2_S2S);
 	ret = arm_smmu_attach_prepare(&state, domain);
 	if (ret) {
-		mutex_unlock(&arm_smmu_asid_lock);
-		goto err_leave;
+		arm_smmu_nested_cancel(master);
+		goto err_unlock;
 	}
 
 	host.ats_enabled = state.ats_enabled;
@@ -363,11 +384,9 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 	/* As for any stage 2 domain: the host's CD is no longer in use */
 	arm_smmu_clear_cd(master, IOMMU_NO_PASID);
 	arm_smmu_attach_commit(&state);
-	mutex_unlock(&arm_smmu_asid_lock);
-	return 0;
 
-err_leave:
-	arm_smmu_nested_leave(&state);
+err_unlock:
+	mutex_unlock(&arm_smmu_asid_lock);
 	return ret;
 }
 
@@ -554,3 +573,4 @@ void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
 
 	arm_smmu_write_entry(writer, ste->data, target->data);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_write_ste_entry);

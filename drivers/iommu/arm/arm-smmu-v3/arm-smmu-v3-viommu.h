@@ -136,7 +136,8 @@ arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *smmu_domain,
 static inline void arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
 {
 	if (state->old_domain &&
-	    state->old_domain->type == IOMMU_DOMAIN_NESTED && !state->nested)
+	    state->old_domain->type == IOMMU_DOMAIN_NESTED &&
+	    state->new_domain->type != IOMMU_DOMAIN_NESTED)
 		__arm_smmu_nested_leave(state);
 }
 
@@ -200,5 +201,8 @@ static inline void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer
 int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 				     struct iommu_user_data_array *array,
 				     struct iommufd_invalidate_report *report);
+#if IS_ENABLED(CONFIG_KUNIT)
+bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master);
+#endif
 
 #endif

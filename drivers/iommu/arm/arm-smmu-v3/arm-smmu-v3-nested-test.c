@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit: updates of an STE that is in use, to and from nested domains
+ *
+ * The writer's sync callback stands for the SMMU: it sees the STE whenever the
+ * driver lets the SMMU see it, and checks what must hold at every such moment.
+ */
+#include <kunit/test.h>
+#include <linux/bitfield.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-viommu.h"
+
+#define TEST_VMID_PARENT	3
+#define TEST_VMID_A		4
+#define TEST_VMID_B		5
+#define TEST_VMID_OTHER		6
+#define TEST_S2TTB		0x80000000ULL
+#define TEST_S2TTB_OTHER	0x90000000ULL
+#define TEST_GUEST_CTXPTR	0x40010000ULL
+#define TEST_HOST_CTXPTR	0x70000000ULL
+#define TEST_VTCR		0x21234ULL
+
+struct nested_test_writer {
+	struct arm_smmu_entry_writer writer;
+	struct kunit *test;
+	const char *name;
+	struct arm_smmu_ste *ste;
+	unsigned int syncs;
+	unsigned int invalid;
+};
+
+static u64 ste_word(const struct arm_smmu_ste *ste, unsigned int n)
+{
+	return le64_to_cpu(ste->data[n]);
+}
+
+static void nested_test_sync(struct arm_smmu_entry_writer *writer)
+{
+	struct nested_test_writer *w =
+		container_of(writer, struct nested_test_writer, writer);
+	u64 w0 = ste_word(w->ste, 0), w2 = ste_word(w->ste, 2);
+	u64 ctxptr = w0 & STRTAB_STE_0_S1CTXPTR_MASK;
+	unsigned int vmid = FIELD_GET(STRTAB_STE_2_S2VMID, w2);
+	u64 s2ttb = ste_word(w->ste, 3);
+
+	w->syncs++;
+	if (!(w0 & STRTAB_STE_0_V)) {
+		w->invalid++;
+		return;
+	}
+
+	switch (FIELD_GET(STRTAB_STE_0_CFG, w0)) {
+	case STRTAB_STE_0_CFG_ABORT:
+	case STRTAB_STE_0_CFG_BYPASS:
+		return;
+	case STRTAB_STE_0_CFG_S1_TRANS:
+		/* A guest's pointer must not be taken as a physical address */
+		KUNIT_EXPECT_EQ_MSG(w->test, ctxptr, TEST_HOST_CTXPTR, "%s",
+				    w->name);
+		return;
+	case STRTAB_STE_0_CFG_NESTED:
+		KUNIT_EXPECT_EQ_MSG(w->test, ctxptr, TEST_GUEST_CTXPTR, "%s",
+				    w->name);
+		KUNIT_EXPECT_TRUE_MSG(w->test,
+				      vmid == TEST_VMID_A || vmid == TEST_VMID_B,
+				      "%s: stage 1 under VMID %u", w->name,
+				      vmid);
+		break;
+	}
+	/* With stage 2 on */
+	KUNIT_EXPECT_EQ_MSG(w->test, s2ttb,
+			    vmid == TEST_VMID_OTHER ? TEST_S2TTB_OTHER :
+						      TEST_S2TTB,
+			    "%s: VMID %u", w->name, vmid);
+	KUNIT_EXPECT_TRUE_MSG(w->test, w2 & STRTAB_STE_2_S2AA64, "%s", w->name);
+}
+
+static const struct arm_smmu_entry_writer_ops nested_test_writer_ops = {
+	.sync = nested_test_sync,
+	.get_used = arm_smmu_get_ste_used,
+};
+
+static void make_s2(struct arm_smmu_ste *ste, unsigned int vmid, u64 s2ttb,
+		    bool mev, bool ats)
+{
+	*ste = (struct arm_smmu_ste){};
+	ste->data[0] = cpu_to_le64(
+		STRTAB_STE_0_V |
+		FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_S2_TRANS));
+	ste->data[1] = cpu_to_le64(
+		FIELD_PREP(STRTAB_STE_1_EATS, ats ? STRTAB_STE_1_EATS_TRANS : 0) |
+		(mev ? STRTAB_STE_1_MEV : 0));
+	ste->data[2] = cpu_to_le64(FIELD_PREP(STRTAB_STE_2_S2VMID, vmid) |
+				   FIELD_PREP(STRTAB_STE_2_VTCR, TEST_VTCR) |
+				   STRTAB_STE_2_S2AA64 | STRTAB_STE_2_S2PTW |
+				   STRTAB_STE_2_S2R);
+	ste->data[3] = cpu_to_le64(s2ttb);
+}
+
+static void make_nested(struct arm_smmu_ste *ste, unsigned int cfg,
+			unsigned int vmid, bool ats)
+{
+	const struct arm_smmu_vste_host host = {
+		.vmid = vmid,
+		.ats_enabled = ats,
+	};
+	__le64 vste[2] = {
+		cpu_to_le64(STRTAB_STE_0_V | FIELD_PREP(STRTAB_STE_0_CFG, cfg)),
+	};
+	struct arm_smmu_ste s2;
+
+	if (cfg == STRTAB_STE_0_CFG_S1_TRANS) {
+		vste[0] |= cpu_to_le64(TEST_GUEST_CTXPTR);
+		vste[1] = cpu_to_le64(
+			FIELD_PREP(STRTAB_STE_1_S1CIR,
+				   STRTAB_STE_1_S1C_CACHE_WBRA) |
+			FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH));
+	}
+	make_s2(&s2, TEST_VMID_PARENT, TEST_S2TTB, true, false);
+	arm_smmu_make_nested_ste(ste, &s2, vste, &host);
+}
+
+static void make_host_s1(struct arm_smmu_ste *ste, bool ats)
+{
+	*ste = (struct arm_smmu_ste){};
+	ste->data[0] = cpu_to_le64(
+		STRTAB_STE_0_V | TEST_HOST_CTXPTR |
+		FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_S1_TRANS));
+	ste->data[1] = cpu_to_le64(
+		FIELD_PREP(STRTAB_STE_1_S1DSS, STRTAB_STE_1_S1DSS_SSID0) |
+		FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+		FIELD_PREP(STRTAB_STE_1_EATS, ats ? STRTAB_STE_1_EATS_TRANS : 0));
+}
+
+/* Everything that a stream can be, by what the SMMU must be able to do */
+enum {
+	ABORT,
+	HOST_S1,
+	HOST_S1_ATS,
+	HOST_S2,
+	PARENT,
+	PARENT_ATS,
+	BYPASS_A,
+	STAGE1_A,
+	STAGE1_A_ATS,
+	BYPASS_B,
+	STAGE1_B,
+	NUM_STES,
+};
+
+static const char *const ste_names[NUM_STES] = {
+	[ABORT] = "abort",
+	[HOST_S1] = "host stage 1",
+	[HOST_S1_ATS] = "host stage 1 with ATS",
+	[HOST_S2] = "host stage 2",
+	[PARENT] = "nest parent",
+	[PARENT_ATS] = "nest parent with ATS",
+	[BYPASS_A] = "bypass on vIOMMU a",
+	[STAGE1_A] = "stage 1 on vIOMMU a",
+	[STAGE1_A_ATS] = "stage 1 on vIOMMU a with ATS",
+	[BYPASS_B] = "bypass on vIOMMU b",
+	[STAGE1_B] = "stage 1 on vIOMMU b",
+};
+
+static void make_ste(struct arm_smmu_ste *ste, unsigned int which)
+{
+	switch (which) {
+	case ABORT:
+		make_nested(ste, STRTAB_STE_0_CFG_ABORT, TEST_VMID_A, false);
+		break;
+	case HOST_S1:
+	case HOST_S1_ATS:
+		make_host_s1(ste, which == HOST_S1_ATS);
+		break;
+	case HOST_S2:
+		make_s2(ste, TEST_VMID_OTHER, TEST_S2TTB_OTHER, false, false);
+		break;
+	case PARENT:
+	case PARENT_ATS:
+		make_s2(ste, TEST_VMID_PARENT, TEST_S2TTB, true,
+			which == PARENT_ATS);
+		break;
+	case BYPASS_A:
+		make_nested(ste, STRTAB_STE_0_CFG_BYPASS, TEST_VMID_A, false);
+		break;
+	case STAGE1_A:
+	case STAGE1_A_ATS:
+		make_nested(ste, STRTAB_STE_0_CFG_S1_TRANS, TEST_VMID_A,
+			    which == STAGE1_A_ATS);
+		break;
+	case BYPASS_B:
+		make_nested(ste, STRTAB_STE_0_CFG_BYPASS, TEST_VMID_B, false);
+		break;
+	case STAGE1_B:
+		make_nested(ste, STRTAB_STE_0_CFG_S1_TRANS, TEST_VMID_B, false);
+		break;
+	}
+}
+
+/* Returns how often the SMMU saw an invalid STE */
+static unsigned int update(struct kunit *test, unsigned int from,
+			   unsigned int to, unsigned int *syncs)
+{
+	struct arm_smmu_ste ste, target;
+	char name[80];
+	struct nested_test_writer w = {
+		.writer.ops = &nested_test_writer_ops,
+		.test = test,
+		.name = name,
+		.ste = &ste,
+	};
+
+	snprintf(name, sizeof(name), "%s to %s", ste_names[from], ste_names[to]);
+	make_ste(&ste, from);
+	make_ste(&target, to);
+	arm_smmu_write_ste_entry(&w.writer, &ste, &target);
+	KUNIT_EXPECT_MEMEQ_MSG(test, &ste, &target, sizeof(ste), "%s", name);
+	if (syncs)
+		*syncs = w.syncs;
+	return w.invalid;
+}
+
+/* Any to any: ends as it should, and nothing bad is visible in between */
+static void nested_test_all_pairs(struct kunit *test)
+{
+	unsigned int from, to, syncs;
+
+	for (from = 0; from < NUM_STES; from++) {
+		for (to = 0; to < NUM_STES; to++) {
+			unsigned int invalid = update(test, from, to, &syncs);
+
+			KUNIT_EXPECT_LE(test, invalid, 1);
+			KUNIT_EXPECT_LE(test, syncs, 5);
+			if (from == to)
+				KUNIT_EXPECT_EQ(test, syncs, 0);
+		}
+	}
+}
+
+/* What a guest does all the time never stops the device */
+static void nested_test_hitless(struct kunit *test)
+{
+	static const u8 same_vm[] = {
+		ABORT, PARENT, PARENT_ATS, BYPASS_A, STAGE1_A, STAGE1_A_ATS,
+	};
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(same_vm); i++)
+		for (j = 0; j < ARRAY_SIZE(same_vm); j++)
+			KUNIT_EXPECT_EQ_MSG(test,
+					    update(test, same_vm[i], same_vm[j],
+						   NULL),
+					    0, "%s to %s", ste_names[same_vm[i]],
+					    ste_names[same_vm[j]]);
+
+	KUNIT_EXPECT_EQ(test, update(test, BYPASS_A, BYPASS_B, NULL), 0);
+	KUNIT_EXPECT_EQ(test, update(test, BYPASS_A, STAGE1_B, NULL), 0);
+	KUNIT_EXPECT_EQ(test, update(test, STAGE1_A, BYPASS_B, NULL), 0);
+}
+
+/* And what can't be done a word at a time is not tried */
+static void nested_test_disruptive(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, update(test, HOST_S2, STAGE1_A, NULL), 1);
+	KUNIT_EXPECT_EQ(test, update(test, STAGE1_A, HOST_S2, NULL), 1);
+	KUNIT_EXPECT_EQ(test, update(test, HOST_S2, BYPASS_A, NULL), 1);
+}
+
+/* The host's own updates take no step more than without nesting */
+static void nested_test_host_cost(struct kunit *test)
+{
+	unsigned int syncs;
+
+	update(test, HOST_S1, HOST_S1_ATS, &syncs);
+	KUNIT_EXPECT_EQ(test, syncs, 1);
+	update(test, HOST_S1_ATS, HOST_S1, &syncs);
+	KUNIT_EXPECT_EQ(test, syncs, 1);
+	update(test, HOST_S1_ATS, ABORT, &syncs);
+	KUNIT_EXPECT_EQ(test, syncs, 2);
+	update(test, ABORT, HOST_S1_ATS, &syncs);
+	KUNIT_EXPECT_EQ(test, syncs, 2);
+}
+
+static struct kunit_case nested_test_cases[] = {
+	KUNIT_CASE(nested_test_all_pairs),
+	KUNIT_CASE(nested_test_hitless),
+	KUNIT_CASE(nested_test_disruptive),
+	KUNIT_CASE(nested_test_host_cost),
+	{}
+};
+
+static struct kunit_suite nested_test_suite = {
+	.name = "arm-smmu-v3-nested",
+	.test_cases = nested_test_cases,
+};
+kunit_test_suite(nested_test_suite);
+
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+MODULE_LICENSE("GPL");
