@@ -91,6 +91,7 @@ struct demo {
 /* viommu-demo.c */
 bool PRINTF_LIKE(4, 5) demo_line(const char *step, bool ok, const char *expected,
 				 const char *seen, ...);
+void demo_left_out(const char *step, const char *why);
 void demo_heading(const char *text);
 
 /* demo-host.c */

@@ -34,6 +34,12 @@ bool demo_line(const char *step, bool ok, const char *expected, const char *seen
 	return ok;
 }
 
+/* Not counted: nothing was seen */
+void demo_left_out(const char *step, const char *why)
+{
+	printf("  %-26s  left out: %s\n", step, why);
+}
+
 static int bad_usage(const char *name)
 {
 	fprintf(stderr,
