@@ -86,10 +86,17 @@ step() {
 overlay_files() {
 	(
 		cd "$TOP"
-		find drivers include tools Documentation -type f \
-			! -name '*.o' ! -name '*~' ! -name '*.orig' ! -name '*.rej' \
-			! -name '*.pyc' ! -name '*.sw?' \
-			2>/dev/null | sort | sed 's/.*/&\t&/' || true
+		{
+			# What git ignores is no source; without git there is none
+			git ls-files -co --exclude-standard drivers include tools Documentation \
+				2>/dev/null ||
+				find drivers include tools Documentation -type f 2>/dev/null || true
+		} | while read -r f; do
+			case $f in
+			*.o | *~ | *.orig | *.rej | *.pyc | *.sw?) ;;
+			*) [ ! -f "$f" ] || printf '%s\t%s\n' "$f" "$f" ;;
+			esac
+		done | sort -u
 		[ ! -f Kconfig ] || printf 'Kconfig\tdrivers/iommu/Kconfig.viommu\n'
 	)
 }

@@ -27,5 +27,7 @@ if grep -qs '^check:' "$TOP/tools/iommu/Makefile"; then
 fi
 
 "$here/static.sh" "$results" || true
+may "patches of the series" patches "$TOP/series/patches.sh"
+may "patches make what was tested" check-series "$TOP/series/check-series.sh"
 may "x86_64 with IOMMUFD=m, =y, =n" x86 "$TOP/series/x86.sh"
 finish

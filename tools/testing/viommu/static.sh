@@ -128,10 +128,22 @@ scripts() {
 	EOP
 }
 
+# Every file of the series has an entry in MAINTAINERS
+maintainers() {
+	printf '%s\n' "${ours[@]}" | python3 -c '
+import fnmatch, sys
+patterns = [line.split()[1] for line in open(sys.argv[1]) if line.startswith("F:")]
+bad = [path for path in sys.stdin.read().split()
+       if not any(fnmatch.fnmatchcase(path, p + "*" if p.endswith("/") else p) for p in patterns)]
+print("\n".join(bad))
+sys.exit(bool(bad))' "$TOP/MAINTAINERS"
+}
+
 check "checkpatch --strict, our files" checkpatch-files checkpatch_files
 check "checkpatch --strict, the hooks" checkpatch-hooks checkpatch_hooks
 check "kernel-doc" kernel-doc kernel_doc
 check "gcc W=1 and sparse" w1 no_warnings
 check "uAPI headers alone" uapi-alone uapi_alone
+check "MAINTAINERS" maintainers maintainers
 check "shellcheck, python" scripts scripts
 exit $failed
