@@ -394,6 +394,7 @@ TEST_F_TIMEOUT(lifetime, storm, 120)
 	pthread_t threads[ARRAY_SIZE(fns)];
 	__u64 end = vi_now_us() + 8000000;
 	unsigned int i, rounds = 0;
+	__u64 longest = 0;
 	__u32 veventq_id;
 	int veventq_fd;
 
@@ -412,6 +413,7 @@ TEST_F_TIMEOUT(lifetime, storm, 120)
 	while (vi_now_us() < end) {
 		struct vi_dev dev;
 		__u32 vdev_id;
+		__u64 start;
 
 		vi_add_dev(_metadata, &self->env, 0, &dev);
 		__atomic_store_n(&storms[1].dev_id, dev.dev_id,
@@ -424,7 +426,10 @@ TEST_F_TIMEOUT(lifetime, storm, 120)
 			if (i != 3)
 				DESTROY(vdev_id);
 		}
+		start = vi_now_us();
 		DESTROY(dev.stdev_id);
+		if (vi_now_us() - start > longest)
+			longest = vi_now_us() - start;
 		DESTROY(vdev_id);
 		rounds++;
 	}
@@ -435,6 +440,8 @@ TEST_F_TIMEOUT(lifetime, storm, 120)
 		EXPECT_LT(1, storms[i].calls);
 	}
 	EXPECT_LT(1, rounds);
+	/* The unbind waits for who uses the device, and not on after that */
+	EXPECT_GT(30000000, longest);
 	ASSERT_EQ(0, close(veventq_fd));
 	DESTROY(veventq_id);
 	DESTROY(self->viommu_id);
