@@ -17,7 +17,6 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,7 +36,6 @@
  * @SHOW_FLAG: Its name, if it is set
  * @SHOW_NAME: Its name and the name of the value
  * @SHOW_WORD: The name of the value alone
- * @SHOW_NOT: Not shown: a field that another one tells about
  * @SHOW_IF: Or-ed in: not if it is 0
  */
 enum show {
@@ -47,14 +45,13 @@ enum show {
 	SHOW_FLAG,
 	SHOW_NAME,
 	SHOW_WORD,
-	SHOW_NOT,
 	SHOW_IF = 0x10,
 };
 
 /**
  * struct field - Some bits of a record
  * @name: As the architecture calls it
- * @hi: Highest bit
+ * @hi: Highest bit, or 0 if there is just one
  * @lo: Lowest bit, in the same word
  * @show: enum show
  * @when: The field means something only if this bit is set; 0 for always
@@ -75,72 +72,100 @@ struct field {
  * @name: As the architecture calls it
  * @fields: What is in it, but for the number; ends with a field without a name.
  *          NULL if nothing is known of them here.
- * @extra: Prints more, optional
+ * @more: More of them, optional
+ * @extra: Prints what @fields doesn't say, optional
+ * @mask: Bits of words 0 and 1 that @extra is about
  * @partial: There may be more fields than here
  */
 struct record {
 	unsigned int id;
 	const char *name;
 	const struct field *fields;
+	const struct field *more;
 	void (*extra)(const uint64_t *w);
+	uint64_t mask[2];
 	bool partial;
 };
 
+#define FIELDS(...)		((const struct field[]){ __VA_ARGS__, END })
 #define HEX(n, h, l)		{ n, h, l, SHOW_HEX, 0, NULL }
 #define HEX_IF(n, h, l)		{ n, h, l, SHOW_HEX | SHOW_IF, 0, NULL }
 #define HEX_WHEN(n, h, l, b)	{ n, h, l, SHOW_HEX, b, NULL }
 #define DEC(n, h, l)		{ n, h, l, SHOW_DEC, 0, NULL }
 #define DEC_IF(n, h, l)		{ n, h, l, SHOW_DEC | SHOW_IF, 0, NULL }
+#define DEC_WHEN(n, h, l, b)	{ n, h, l, SHOW_DEC, b, NULL }
 #define ADDR(n, h, l)		{ n, h, l, SHOW_ADDR, 0, NULL }
+#define ADDR_IF(n, h, l)	{ n, h, l, SHOW_ADDR | SHOW_IF, 0, NULL }
 #define ADDR_WHEN(n, h, l, b)	{ n, h, l, SHOW_ADDR, b, NULL }
-#define FLAG(n, b)		{ n, b, b, SHOW_FLAG, 0, NULL }
+#define FLAG(n, b)		{ n, 0, b, SHOW_FLAG, 0, NULL }
 #define NAME(n, h, l, v)	{ n, h, l, SHOW_NAME, 0, v }
 #define NAME_IF(n, h, l, v)	{ n, h, l, SHOW_NAME | SHOW_IF, 0, v }
+#define NAME_WHEN(n, h, l, v, b) { n, h, l, SHOW_NAME, b, v }
 #define WORD(h, l, v)		{ "", h, l, SHOW_WORD, 0, v }
-#define NOT(h, l)		{ "", h, l, SHOW_NOT, 0, NULL }
 #define END			{ NULL, 0, 0, 0, 0, NULL }
 
 static const char *const tg_names[] = { NULL, "4K", "16K", "64K" };
+
 static const char *const cs_names[] = { "none", "interrupt or MSI", "SEV", "Reserved" };
+
 static const char *const resume_names[] = {
 	"terminate", "retry", "terminate with abort", "retry"
 };
+
 static const char *const pri_names[] = { "failure", "invalid", "success", "ILLEGAL" };
-static const char *const access_names[] = { "write", "read" };
-static const char *const priv_names[] = { "unprivileged", "privileged" };
-static const char *const ind_names[] = { "data", "instruction" };
+
+static const char *const rnw_names[] = { "write", "read" };
+
+static const char *const access_names[] = {
+	"write, data, unprivileged", "write, data, privileged",
+	"write, instruction, unprivileged", "write, instruction, privileged",
+	"read, data, unprivileged", "read, data, privileged",
+	"read, instruction, unprivileged", "read, instruction, privileged"
+};
+
 static const char *const stage_names[] = { "stage 1", "stage 2" };
+
 static const char *const class_names[] = {
 	"CD", "TT (translation table)", "IN (input address)", "Reserved"
 };
-static const char *const ttrw_names[] = { "write", "read" };
+
 static const char *const config_names[] = {
 	"0b000 (abort)", "0b001 (abort)", "0b010 (abort)", "0b011 (abort)",
 	"0b100 (bypass)", "0b101 (stage 1)", "0b110 (stage 2)", "0b111 (stages 1 and 2)"
 };
+
 static const char *const s1fmt_names[] = {
 	"linear", "two levels of 4K", "two levels of 64K", "Reserved (as linear)"
 };
+
 static const char *const s1dss_names[] = {
 	"terminate", "bypass stage 1", "use CD 0", "Reserved (as terminate)"
 };
+
 static const char *const cache_names[] = {
 	"non-cacheable", "write-back read-allocate", "write-through", "write-back"
 };
+
 static const char *const share_names[] = {
 	"non-shareable", "Reserved", "outer", "inner"
 };
+
 static const char *const valid_names[] = { "V 0 (invalid)", "V" };
+
 static const char *const eats_names[] = {
 	"none", "full ATS", "split-stage ATS", "full ATS with DPT"
 };
+
 static const char *const strw_names[] = { "EL1", "Reserved", "EL2", "EL3 or Reserved" };
+
 static const char *const shcfg_names[] = {
 	"non-shareable", "incoming", "outer", "inner"
 };
+
 static const char *const error_names[] = {
 	"CERROR_NONE", "CERROR_ILL", "CERROR_ABT", "CERROR_ATC_INV_SYNC"
 };
+
 static const char *const error_texts[] = {
 	"no error", "an illegal command",
 	"the command could not be fetched",
@@ -178,13 +203,13 @@ static void end_line(void)
 	putchar('\n');
 }
 
+/* Bits @hi to @lo; @hi is 0 for bit @lo alone */
 static uint64_t get(const uint64_t *w, unsigned int hi, unsigned int lo)
 {
+	unsigned int width = hi > lo ? hi - lo + 1 : 1;
 	uint64_t v = w[lo / 64] >> (lo % 64);
 
-	if (hi - lo < 63)
-		v &= (1ull << (hi - lo + 1)) - 1;
-	return v;
+	return width == 64 ? v : v & ((1ull << width) - 1);
 }
 
 /* A number of bytes that is a power of two or a multiple of one */
@@ -235,238 +260,190 @@ static void say_atc(const uint64_t *w)
 	else if (size > 52)
 		say("Size %u: out of range", size);
 	else
-		say("%s at 0x%" PRIx64, size_text(12 + size),
-		    address >> (12 + size) << (12 + size));
+		say("%s at 0x%llx", size_text(12 + size),
+		    (unsigned long long)address >> (12 + size) << (12 + size));
 }
 
 static void say_cfgi_range(const uint64_t *w)
 {
 	unsigned int range = get(w, 68, 64);
-	uint64_t mask = (2ull << range) - 1;
-	uint64_t sid = get(w, 63, 32);
+	unsigned long long mask = (2ull << range) - 1;
+	unsigned long long sid = get(w, 63, 32);
 
 	if (range == 31)
 		say("all StreamIDs");
 	else
-		say("StreamIDs 0x%" PRIx64 " to 0x%" PRIx64, sid & ~mask, sid | mask);
+		say("StreamIDs 0x%llx to 0x%llx", sid & ~mask, sid | mask);
 }
 
 #define F_SSEC		FLAG("SSec", 10)
 #define F_SID		HEX("StreamID", 63, 32)
+/* Valid if bit SSV is set */
+#define F_SSID_SSV	HEX_WHEN("SubstreamID", 31, 12, 11)
 #define F_VMID		HEX("VMID", 47, 32)
 #define F_ASID		HEX("ASID", 63, 48)
 #define F_LEAF		FLAG("Leaf", 64)
-#define F_RANGE		NOT(16, 12), NOT(25, 20), NOT(73, 72), NOT(75, 74)
+#define F_TTL128	FLAG("TTL128", 71)
 #define F_VA		ADDR("address", 127, 76)
-
-static const struct field no_fields[] = { END };
-static const struct field prefetch_fields[] = {
-	F_SID, FLAG("SSV", 11), HEX_WHEN("SubstreamID", 31, 12, 11), F_SSEC, END
-};
-static const struct field prefetch_addr_fields[] = {
-	F_SID, FLAG("SSV", 11), HEX_WHEN("SubstreamID", 31, 12, 11), F_SSEC,
-	DEC("Size", 68, 64), F_VA, END
-};
-static const struct field cfgi_ste_fields[] = { F_SID, F_SSEC, F_LEAF, END };
-static const struct field cfgi_range_fields[] = {
-	NOT(63, 32), F_SSEC, NOT(68, 64), END
-};
-static const struct field cfgi_cd_fields[] = {
-	F_SID, HEX("SubstreamID", 31, 12), F_SSEC, F_LEAF, END
-};
-static const struct field cfgi_cd_all_fields[] = { F_SID, F_SSEC, END };
-static const struct field cfgi_vms_fields[] = { F_VMID, F_SSEC, END };
-static const struct field vmid_fields[] = { F_VMID, END };
-static const struct field asid_fields[] = { F_VMID, F_ASID, END };
-static const struct field va_fields[] = {
-	F_VMID, F_ASID, F_LEAF, FLAG("TTL128", 71), F_RANGE, F_VA, END
-};
-static const struct field vaa_fields[] = {
-	F_VMID, F_LEAF, FLAG("TTL128", 71), F_RANGE, F_VA, END
-};
-static const struct field el2_asid_fields[] = { F_ASID, END };
-static const struct field el2_va_fields[] = {
-	F_ASID, F_LEAF, FLAG("TTL128", 71), F_RANGE, F_VA, END
-};
-static const struct field el23_va_fields[] = {
-	F_LEAF, FLAG("TTL128", 71), F_RANGE, F_VA, END
-};
-static const struct field ipa_fields[] = {
-	F_VMID, F_LEAF, FLAG("TTL128", 71), F_RANGE, ADDR("IPA", 119, 76), END
-};
-static const struct field atc_fields[] = {
-	F_SID, FLAG("SSV", 11), HEX_WHEN("SubstreamID", 31, 12, 11), FLAG("Global", 9),
-	NOT(69, 64), NOT(127, 76), END
-};
-static const struct field pri_fields[] = {
-	F_SID, FLAG("SSV", 11), HEX_WHEN("SubstreamID", 31, 12, 11),
-	HEX("PRGIndex", 72, 64), NAME("Resp", 77, 76, pri_names), END
-};
-static const struct field resume_fields[] = {
-	F_SID, HEX("STAG", 79, 64), WORD(13, 12, resume_names), F_SSEC, END
-};
-static const struct field stall_term_fields[] = { F_SID, F_SSEC, END };
-static const struct field sync_fields[] = {
-	NAME("CS", 13, 12, cs_names), HEX_IF("MSH", 23, 22), HEX_IF("MSIAttr", 27, 24),
-	HEX_IF("MSIData", 63, 32),
-	{ "MSIAddress", 119, 66, SHOW_ADDR | SHOW_IF, 0, NULL }, END
-};
+/* NUM and SCALE, TG and TTL */
+#define RANGE_MASK	{ 0x3f1f000, 0xf00 }
+#define NO_MASK		{ 0, 0 }
 
 static const struct record commands[] = {
-	{ 0x01, "PREFETCH_CONFIG", prefetch_fields, NULL, false },
-	{ 0x02, "PREFETCH_ADDR", prefetch_addr_fields, NULL, true },
-	{ 0x03, "CFGI_STE", cfgi_ste_fields, NULL, false },
-	{ 0x04, "CFGI_STE_RANGE", cfgi_range_fields, say_cfgi_range, false },
-	{ 0x05, "CFGI_CD", cfgi_cd_fields, NULL, false },
-	{ 0x06, "CFGI_CD_ALL", cfgi_cd_all_fields, NULL, false },
-	{ 0x07, "CFGI_VMS_PIDM", cfgi_vms_fields, NULL, true },
-	{ 0x10, "TLBI_NH_ALL", vmid_fields, NULL, false },
-	{ 0x11, "TLBI_NH_ASID", asid_fields, NULL, false },
-	{ 0x12, "TLBI_NH_VA", va_fields, say_range, false },
-	{ 0x13, "TLBI_NH_VAA", vaa_fields, say_range, false },
-	{ 0x18, "TLBI_EL3_ALL", no_fields, NULL, true },
-	{ 0x1a, "TLBI_EL3_VA", el23_va_fields, say_range, true },
-	{ 0x20, "TLBI_EL2_ALL", no_fields, NULL, true },
-	{ 0x21, "TLBI_EL2_ASID", el2_asid_fields, NULL, true },
-	{ 0x22, "TLBI_EL2_VA", el2_va_fields, say_range, true },
-	{ 0x23, "TLBI_EL2_VAA", el23_va_fields, say_range, true },
-	{ 0x28, "TLBI_S12_VMALL", vmid_fields, NULL, false },
-	{ 0x2a, "TLBI_S2_IPA", ipa_fields, say_range, false },
-	{ 0x30, "TLBI_NSNH_ALL", no_fields, NULL, false },
-	{ 0x40, "ATC_INV", atc_fields, say_atc, false },
-	{ 0x41, "PRI_RESP", pri_fields, NULL, true },
-	{ 0x44, "RESUME", resume_fields, NULL, false },
-	{ 0x45, "STALL_TERM", stall_term_fields, NULL, false },
-	{ 0x46, "SYNC", sync_fields, NULL, false },
+	{ 0x01, "PREFETCH_CONFIG", FIELDS(F_SID, F_SSID_SSV, F_SSEC), NULL, NULL, NO_MASK,
+	  false },
+	{ 0x02, "PREFETCH_ADDR", FIELDS(F_SID, F_SSID_SSV, F_SSEC, DEC("Size", 68, 64), F_VA),
+	  NULL, NULL, NO_MASK, true },
+	{ 0x03, "CFGI_STE", FIELDS(F_SID, F_SSEC, F_LEAF), NULL, NULL, NO_MASK, false },
+	{ 0x04, "CFGI_STE_RANGE", FIELDS(F_SSEC), NULL, say_cfgi_range,
+	  { 0xffffffff00000000, 0x1f }, false },
+	{ 0x05, "CFGI_CD", FIELDS(F_SID, HEX("SubstreamID", 31, 12), F_SSEC, F_LEAF), NULL,
+	  NULL, NO_MASK, false },
+	{ 0x06, "CFGI_CD_ALL", FIELDS(F_SID, F_SSEC), NULL, NULL, NO_MASK, false },
+	{ 0x07, "CFGI_VMS_PIDM", FIELDS(F_VMID, F_SSEC), NULL, NULL, NO_MASK, true },
+	{ 0x10, "TLBI_NH_ALL", FIELDS(F_VMID), NULL, NULL, NO_MASK, false },
+	{ 0x11, "TLBI_NH_ASID", FIELDS(F_VMID, F_ASID), NULL, NULL, NO_MASK, false },
+	{ 0x12, "TLBI_NH_VA", FIELDS(F_VMID, F_ASID, F_LEAF, F_TTL128, F_VA), NULL, say_range,
+	  RANGE_MASK, false },
+	{ 0x13, "TLBI_NH_VAA", FIELDS(F_VMID, F_LEAF, F_TTL128, F_VA), NULL, say_range,
+	  RANGE_MASK, false },
+	{ 0x18, "TLBI_EL3_ALL", FIELDS(END), NULL, NULL, NO_MASK, true },
+	{ 0x1a, "TLBI_EL3_VA", FIELDS(F_LEAF, F_TTL128, F_VA), NULL, say_range, RANGE_MASK,
+	  true },
+	{ 0x20, "TLBI_EL2_ALL", FIELDS(END), NULL, NULL, NO_MASK, true },
+	{ 0x21, "TLBI_EL2_ASID", FIELDS(F_ASID), NULL, NULL, NO_MASK, true },
+	{ 0x22, "TLBI_EL2_VA", FIELDS(F_ASID, F_LEAF, F_TTL128, F_VA), NULL, say_range,
+	  RANGE_MASK, true },
+	{ 0x23, "TLBI_EL2_VAA", FIELDS(F_LEAF, F_TTL128, F_VA), NULL, say_range, RANGE_MASK,
+	  true },
+	{ 0x28, "TLBI_S12_VMALL", FIELDS(F_VMID), NULL, NULL, NO_MASK, false },
+	{ 0x2a, "TLBI_S2_IPA", FIELDS(F_VMID, F_LEAF, F_TTL128, ADDR("IPA", 119, 76)), NULL,
+	  say_range, RANGE_MASK, false },
+	{ 0x30, "TLBI_NSNH_ALL", FIELDS(END), NULL, NULL, NO_MASK, false },
+	{ 0x40, "ATC_INV", FIELDS(F_SID, F_SSID_SSV, FLAG("Global", 9)), NULL, say_atc,
+	  { 0, 0xfffffffffffff03f }, false },
+	{ 0x41, "PRI_RESP", FIELDS(F_SID, F_SSID_SSV, HEX("PRGIndex", 72, 64),
+				   NAME("Resp", 77, 76, pri_names)),
+	  NULL, NULL, NO_MASK, true },
+	{ 0x44, "RESUME", FIELDS(F_SID, HEX("STAG", 79, 64), WORD(13, 12, resume_names),
+				 F_SSEC),
+	  NULL, NULL, NO_MASK, false },
+	{ 0x45, "STALL_TERM", FIELDS(F_SID, F_SSEC), NULL, NULL, NO_MASK, false },
+	{ 0x46, "SYNC", FIELDS(NAME("CS", 13, 12, cs_names), HEX_IF("MSH", 23, 22),
+			       HEX_IF("MSIAttr", 27, 24), HEX_IF("MSIData", 63, 32),
+			       ADDR_IF("MSIAddress", 119, 66)),
+	  NULL, NULL, NO_MASK, false },
 	/* Of the Secure state, and of devices' permission tables: names alone */
-	{ 0x50, "TLBI_S_EL2_ALL", NULL, NULL, true },
-	{ 0x51, "TLBI_S_EL2_ASID", NULL, NULL, true },
-	{ 0x52, "TLBI_S_EL2_VA", NULL, NULL, true },
-	{ 0x53, "TLBI_S_EL2_VAA", NULL, NULL, true },
-	{ 0x58, "TLBI_S_S12_VMALL", NULL, NULL, true },
-	{ 0x5a, "TLBI_S_S2_IPA", NULL, NULL, true },
-	{ 0x60, "TLBI_SNH_ALL", NULL, NULL, true },
-	{ 0x70, "DPTI_ALL", NULL, NULL, true },
-	{ 0x73, "DPTI_PA", NULL, NULL, true },
+	{ 0x50, "TLBI_S_EL2_ALL", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x51, "TLBI_S_EL2_ASID", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x52, "TLBI_S_EL2_VA", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x53, "TLBI_S_EL2_VAA", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x58, "TLBI_S_S12_VMALL", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x5a, "TLBI_S_S2_IPA", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x60, "TLBI_SNH_ALL", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x70, "DPTI_ALL", NULL, NULL, NULL, NO_MASK, true },
+	{ 0x73, "DPTI_PA", NULL, NULL, NULL, NO_MASK, true },
 };
 
 /*
  * Event records: IHI 0070, section 7.3
  */
 
-#define F_SSV		FLAG("SSV", 11), HEX_WHEN("SubstreamID", 31, 12, 11)
-#define F_ACCESS	WORD(99, 99, access_names), WORD(98, 98, ind_names), \
-			WORD(97, 97, priv_names)
-#define F_STALL		FLAG("Stall", 95), HEX_WHEN("STAG", 79, 64, 95)
+#define F_ACCESS	WORD(99, 97, access_names)
+#define F_STALL		HEX_WHEN("stalled with STAG", 79, 64, 95)
 #define F_S2		WORD(103, 103, stage_names)
 #define F_CLASS		NAME("CLASS", 105, 104, class_names)
 #define F_INPUT		ADDR("address", 191, 128)
+#define F_INPUT_4K	ADDR("address", 191, 140)
 #define F_IPA		ADDR_WHEN("IPA", 247, 204, 103)
 #define F_IMPDEF	HEX_IF("IMPL_DEF", 127, 112)
 #define F_FETCH		ADDR("FetchAddr", 247, 195)
 #define F_REASON	HEX_IF("Reason", 79, 64)
-
-static const struct field uut_fields[] = {
-	F_SID, F_SSV, F_ACCESS, F_INPUT, F_REASON, END
-};
-static const struct field stream_fields[] = { F_SID, F_SSV, END };
-static const struct field fetch_fields[] = {
-	F_SID, F_SSV, F_FETCH, F_REASON, FLAG("GPCF", 80), END
-};
-static const struct field treq_fields[] = {
-	F_SID, F_SSV, FLAG("R", 95), FLAG("W", 94), FLAG("X", 93), FLAG("P", 92),
-	DEC("Span", 67, 64), ADDR("address", 191, 140), END
-};
-static const struct field sid_fields[] = { F_SID, END };
-static const struct field forbidden_fields[] = {
-	F_SID, WORD(99, 99, access_names), F_INPUT, END
-};
-static const struct field ssid_fields[] = {
-	F_SID, HEX("SubstreamID", 31, 12), END
-};
-static const struct field walk_fields[] = {
-	F_SID, F_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_FETCH, F_REASON,
-	FLAG("GPCF", 80), END
-};
-static const struct field fault_fields[] = {
-	F_SID, F_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL, FLAG("NSIPA", 100),
-	F_IMPDEF, END
-};
-static const struct field permission_fields[] = {
-	F_SID, F_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL, FLAG("NSIPA", 100),
-	NAME_IF("TTRnW", 108, 108, ttrw_names), HEX_IF("bits 111:109", 111, 109),
-	HEX_IF("bits 107:106", 107, 106), F_IMPDEF, END
-};
-static const struct field conflict_fields[] = {
-	F_SID, F_SSV, F_ACCESS, F_S2, F_INPUT, F_IPA, HEX_IF("Reason", 95, 64), END
-};
-static const struct field cfg_conflict_fields[] = {
-	F_SID, F_SSV, HEX_IF("Reason", 95, 64), END
-};
-static const struct field page_fields[] = {
-	F_SID, F_SSV, HEX("permissions, bits 103:97", 103, 97), DEC("Span", 115, 108),
-	ADDR("address", 191, 140), END
-};
+#define F_REASON_LONG	HEX_IF("Reason", 95, 64)
+#define F_GPCF		FLAG("GPCF", 80)
+#define EVENT(id, name, fields)	{ id, name, fields, NULL, NULL, NO_MASK, false }
+#define PARTIAL(id, name, fields) { id, name, fields, NULL, NULL, NO_MASK, true }
 
 static const struct record events[] = {
-	{ 0x01, "F_UUT", uut_fields, NULL, true },
-	{ 0x02, "C_BAD_STREAMID", stream_fields, NULL, false },
-	{ 0x03, "F_STE_FETCH", fetch_fields, NULL, true },
-	{ 0x04, "C_BAD_STE", stream_fields, NULL, false },
-	{ 0x05, "F_BAD_ATS_TREQ", treq_fields, NULL, false },
-	{ 0x06, "F_STREAM_DISABLED", sid_fields, NULL, false },
-	{ 0x07, "F_TRANSL_FORBIDDEN", forbidden_fields, NULL, false },
-	{ 0x08, "C_BAD_SUBSTREAMID", ssid_fields, NULL, false },
-	{ 0x09, "F_CD_FETCH", fetch_fields, NULL, true },
-	{ 0x0a, "C_BAD_CD", stream_fields, NULL, false },
-	{ 0x0b, "F_WALK_EABT", walk_fields, NULL, true },
-	{ 0x10, "F_TRANSLATION", fault_fields, NULL, false },
-	{ 0x11, "F_ADDR_SIZE", fault_fields, NULL, false },
-	{ 0x12, "F_ACCESS", fault_fields, NULL, false },
-	{ 0x13, "F_PERMISSION", permission_fields, NULL, false },
-	{ 0x20, "F_TLB_CONFLICT", conflict_fields, NULL, true },
-	{ 0x21, "F_CFG_CONFLICT", cfg_conflict_fields, NULL, true },
-	{ 0x24, "E_PAGE_REQUEST", page_fields, NULL, true },
-	{ 0x25, "F_VMS_FETCH", fetch_fields, NULL, true },
+	PARTIAL(0x01, "F_UUT", FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_INPUT, F_REASON)),
+	EVENT(0x02, "C_BAD_STREAMID", FIELDS(F_SID, F_SSID_SSV)),
+	PARTIAL(0x03, "F_STE_FETCH", FIELDS(F_SID, F_SSID_SSV, F_FETCH, F_REASON, F_GPCF)),
+	EVENT(0x04, "C_BAD_STE", FIELDS(F_SID, F_SSID_SSV)),
+	EVENT(0x05, "F_BAD_ATS_TREQ",
+	      FIELDS(F_SID, F_SSID_SSV, FLAG("R", 95), FLAG("W", 94), FLAG("X", 93),
+		     FLAG("P", 92), DEC("Span", 67, 64), F_INPUT_4K)),
+	EVENT(0x06, "F_STREAM_DISABLED", FIELDS(F_SID)),
+	EVENT(0x07, "F_TRANSL_FORBIDDEN", FIELDS(F_SID, WORD(0, 99, rnw_names), F_INPUT)),
+	EVENT(0x08, "C_BAD_SUBSTREAMID", FIELDS(F_SID, HEX("SubstreamID", 31, 12))),
+	PARTIAL(0x09, "F_CD_FETCH", FIELDS(F_SID, F_SSID_SSV, F_FETCH, F_REASON, F_GPCF)),
+	EVENT(0x0a, "C_BAD_CD", FIELDS(F_SID, F_SSID_SSV)),
+	PARTIAL(0x0b, "F_WALK_EABT",
+		FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_FETCH, F_REASON,
+		       F_GPCF)),
+	EVENT(0x10, "F_TRANSLATION",
+	      FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL,
+		     FLAG("NSIPA", 100), F_IMPDEF)),
+	EVENT(0x11, "F_ADDR_SIZE",
+	      FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL,
+		     FLAG("NSIPA", 100), F_IMPDEF)),
+	EVENT(0x12, "F_ACCESS",
+	      FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL,
+		     FLAG("NSIPA", 100), F_IMPDEF)),
+	EVENT(0x13, "F_PERMISSION",
+	      FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_CLASS, F_INPUT, F_IPA, F_STALL,
+		     FLAG("NSIPA", 100), NAME_IF("TTRnW", 0, 108, rnw_names),
+		     HEX_IF("bits 111:109", 111, 109), HEX_IF("bits 107:106", 107, 106),
+		     F_IMPDEF)),
+	PARTIAL(0x20, "F_TLB_CONFLICT",
+		FIELDS(F_SID, F_SSID_SSV, F_ACCESS, F_S2, F_INPUT, F_IPA, F_REASON_LONG)),
+	PARTIAL(0x21, "F_CFG_CONFLICT", FIELDS(F_SID, F_SSID_SSV, F_REASON_LONG)),
+	PARTIAL(0x24, "E_PAGE_REQUEST",
+		FIELDS(F_SID, F_SSID_SSV, HEX("permissions", 103, 97), DEC("Span", 115, 108),
+		       F_INPUT_4K)),
+	PARTIAL(0x25, "F_VMS_FETCH", FIELDS(F_SID, F_SSID_SSV, F_FETCH, F_REASON, F_GPCF)),
 };
 
 /*
  * STEs: IHI 0070, section 5.2
  */
 
-/* Fields of a stage mean something if its bit of Config is 1 */
-#define STAGE1			1
-#define STAGE2			2
-#define S1_NAME(n, h, l, v)	{ n, h, l, SHOW_NAME, STAGE1, v }
-#define S2_DEC(n, h, l)		{ n, h, l, SHOW_DEC, STAGE2, NULL }
-#define STE_STAGE1								\
-	WORD(0, 0, valid_names), NAME("Config", 3, 1, config_names),		\
-	S1_NAME("S1Fmt", 5, 4, s1fmt_names),					\
-	ADDR_WHEN("S1ContextPtr", 55, 6, STAGE1),				\
-	{ "S1CDMax", 63, 59, SHOW_DEC, STAGE1, NULL },				\
-	S1_NAME("S1DSS", 65, 64, s1dss_names),					\
-	S1_NAME("S1CIR", 67, 66, cache_names),					\
-	S1_NAME("S1COR", 69, 68, cache_names),					\
-	S1_NAME("S1CSH", 71, 70, share_names), FLAG("S1STALLD", 91),		\
-	NAME("EATS", 93, 92, eats_names)
-#define STE_HOST1								\
-	DEC_IF("CONT", 80, 77), FLAG("DRE", 76), FLAG("DCP", 81),		\
-	FLAG("PPAR", 82), FLAG("MEV", 83), FLAG("S1PIE", 88), FLAG("S2FWB", 89), \
-	FLAG("S1MPAM", 90), NAME_IF("STRW", 95, 94, strw_names),		\
-	HEX_IF("MemAttr", 99, 96), NAME("SHCFG", 109, 108, shcfg_names),	\
-	HEX_IF("NSCFG", 111, 110), HEX_IF("PRIVCFG", 113, 112),			\
-	HEX_IF("INSTCFG", 115, 114)
+/* The fields of a stage mean something if its bit of Config is 1 */
+#define STAGE1		1
+#define STAGE2		2
 
-static const struct field ste_guest_fields[] = { STE_STAGE1, END };
+static const struct field ste_guest_fields[] = {
+	WORD(0, 0, valid_names), NAME("Config", 3, 1, config_names),
+	NAME_WHEN("S1Fmt", 5, 4, s1fmt_names, STAGE1),
+	ADDR_WHEN("S1ContextPtr", 55, 6, STAGE1),
+	DEC_WHEN("S1CDMax", 63, 59, STAGE1),
+	NAME_WHEN("S1DSS", 65, 64, s1dss_names, STAGE1),
+	NAME_WHEN("S1CIR", 67, 66, cache_names, STAGE1),
+	NAME_WHEN("S1COR", 69, 68, cache_names, STAGE1),
+	NAME_WHEN("S1CSH", 71, 70, share_names, STAGE1),
+	FLAG("S1STALLD", 91), NAME("EATS", 93, 92, eats_names), END
+};
+
 static const struct field ste_host_fields[] = {
-	STE_STAGE1, STE_HOST1, HEX("S2VMID", 143, 128), S2_DEC("S2T0SZ", 165, 160),
-	S2_DEC("S2SL0", 167, 166), S2_DEC("S2IR0", 169, 168), S2_DEC("S2OR0", 171, 170),
-	S2_DEC("S2SH0", 173, 172), S2_DEC("S2TG", 175, 174), S2_DEC("S2PS", 178, 176),
+	DEC_IF("CONT", 80, 77), FLAG("DRE", 76), FLAG("DCP", 81), FLAG("PPAR", 82),
+	FLAG("MEV", 83), FLAG("S1PIE", 88), FLAG("S2FWB", 89), FLAG("S1MPAM", 90),
+	NAME_IF("STRW", 95, 94, strw_names), HEX_IF("MemAttr", 99, 96),
+	NAME("SHCFG", 109, 108, shcfg_names), HEX_IF("NSCFG", 111, 110),
+	HEX_IF("PRIVCFG", 113, 112), HEX_IF("INSTCFG", 115, 114),
+	HEX("S2VMID", 143, 128), DEC_WHEN("S2T0SZ", 165, 160, STAGE2),
+	DEC_WHEN("S2SL0", 167, 166, STAGE2), DEC_WHEN("S2IR0", 169, 168, STAGE2),
+	DEC_WHEN("S2OR0", 171, 170, STAGE2), DEC_WHEN("S2SH0", 173, 172, STAGE2),
+	DEC_WHEN("S2TG", 175, 174, STAGE2), DEC_WHEN("S2PS", 178, 176, STAGE2),
 	FLAG("S2AA64", 179), FLAG("S2ENDI", 180), FLAG("S2PTW", 182), FLAG("S2S", 185),
 	FLAG("S2R", 186), ADDR_WHEN("S2TTB", 243, 196, STAGE2), END
 };
-static const struct record ste_guest = { 0, "vSTE", ste_guest_fields, NULL, false };
-static const struct record ste_host = { 0, "STE", ste_host_fields, NULL, true };
+
+static const struct record ste_guest = {
+	0, "vSTE", ste_guest_fields, NULL, NULL, NO_MASK, false
+};
+
+static const struct record ste_host = {
+	0, "STE", ste_guest_fields, ste_host_fields, NULL, NO_MASK, true
+};
 
 /*
  * The decoder
@@ -474,22 +451,21 @@ static const struct record ste_host = { 0, "STE", ste_host_fields, NULL, true };
 
 static void say_field(const struct field *f, const uint64_t *w)
 {
-	uint64_t v = get(w, f->hi, f->lo);
-	unsigned int show = f->show & ~SHOW_IF;
+	unsigned long long v = get(w, f->hi, f->lo);
 
-	if (f->when && !get(w, f->when, f->when))
+	if (f->when && !get(w, 0, f->when))
 		return;
 	if ((f->show & SHOW_IF) && !v)
 		return;
-	switch (show) {
+	switch (f->show & ~SHOW_IF) {
 	case SHOW_HEX:
-		say("%s 0x%" PRIx64, f->name, v);
+		say("%s 0x%llx", f->name, v);
 		break;
 	case SHOW_DEC:
-		say("%s %" PRIu64, f->name, v);
+		say("%s %llu", f->name, v);
 		break;
 	case SHOW_ADDR:
-		say("%s 0x%" PRIx64, f->name, v << (f->lo % 64));
+		say("%s 0x%llx", f->name, v << (f->lo % 64));
 		break;
 	case SHOW_FLAG:
 		if (v)
@@ -513,20 +489,26 @@ static void say_others(const struct record *r, const uint64_t *w, unsigned int n
 	unsigned int bit, hi;
 
 	memcpy(left, w, n * sizeof(*w));
+	left[0] &= ~r->mask[0];
+	left[1] &= ~r->mask[1];
 	if (r != &ste_guest)
 		left[0] &= ~0xffull;
-	for (f = r->fields; f->name; f++)
+	for (f = r->fields; f->name; f++) {
 		left[f->lo / 64] &= ~(get(w, f->hi, f->lo) << (f->lo % 64));
+		if (f->when)
+			left[f->when / 64] &= ~(1ull << (f->when % 64));
+	}
 
 	for (bit = n * 64; bit--; ) {
-		if (!get(left, bit, bit))
+		if (!get(left, 0, bit))
 			continue;
-		for (hi = bit; bit % 64 && get(left, bit - 1, bit - 1); bit--)
+		for (hi = bit; bit % 64 && get(left, 0, bit - 1); bit--)
 			;
 		if (hi == bit)
 			say("bit %u set: %s", bit, what);
 		else
-			say("bits %u:%u 0x%" PRIx64 ": %s", hi, bit, get(left, hi, bit), what);
+			say("bits %u:%u 0x%llx: %s", hi, bit,
+			    (unsigned long long)get(left, hi, bit), what);
 	}
 }
 
@@ -541,6 +523,8 @@ static void decode(const struct record *r, const uint64_t *w, unsigned int n)
 		return;
 	}
 	for (f = r->fields; f->name; f++)
+		say_field(f, w);
+	for (f = r->more; f && f->name; f++)
 		say_field(f, w);
 	if (r->extra)
 		r->extra(w);
@@ -895,7 +879,7 @@ static void words_line(const char *line)
 
 	if (strlen(line) >= sizeof(copy))
 		return;
-	strcpy(copy, line);
+	snprintf(copy, sizeof(copy), "%s", line);
 	for (p = strtok_r(copy, " \t\n", &save); p; p = strtok_r(NULL, " \t\n", &save)) {
 		if (n == ARRAY_SIZE(text) || (n ? !parse_word(p, &w) : !is_type(p)))
 			return;
@@ -926,7 +910,7 @@ static int annotate(FILE *in)
 	return ferror(in) ? -1 : 0;
 }
 
-static int usage(FILE *out)
+static int help(FILE *out)
 {
 	fputs("usage: smmu-decode [-q LOG2SIZE] cmd WORD0 WORD1\n"
 	      "       smmu-decode [-q LOG2SIZE] event WORD0 WORD1 WORD2 WORD3\n"
@@ -944,7 +928,7 @@ int main(int argc, char **argv)
 	int i = 1;
 
 	if (argc > 1 && !strcmp(argv[1], "--help"))
-		return usage(stdout);
+		return help(stdout);
 	if (argc > 2 && !strcmp(argv[1], "-q")) {
 		queue_log2 = strtol(argv[2], &end, 10);
 		if (!*argv[2] || *end || queue_log2 < 0 || queue_log2 > 19) {
@@ -961,5 +945,5 @@ int main(int argc, char **argv)
 		}
 		return 0;
 	}
-	return decode_words(argc - i, argv + i) ? 0 : usage(stderr);
+	return decode_words(argc - i, argv + i) ? 0 : help(stderr);
 }
