@@ -119,6 +119,7 @@ void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu)
  */
 static void arm_smmu_nest_parent_mb(void)
 {
+	/* Pairs with arm_smmu_nest_parent_join() */
 	smp_mb();
 }
 
