@@ -74,6 +74,7 @@ void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
 	errs->timeout_us = ARM_SMMU_POLL_TIMEOUT_US;
 	arm_smmu_cmdq_inject_init(smmu->dev);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_errors_init);
 
 /* Slots are numbered modulo twice the size of the queue: index and wrap bit */
 static u32 arm_smmu_cmdq_slot_diff(struct arm_smmu_device *smmu, u32 to,
@@ -350,6 +351,7 @@ void arm_smmu_gerror_ack(struct arm_smmu_device *smmu, u32 gerror)
 	writel(gerrorn, smmu->base + ARM_SMMU_GERRORN);
 	raw_spin_unlock_irqrestore(&errs->lock, flags);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_gerror_ack);
 
 static void arm_smmu_cmdq_write_range(struct arm_smmu_device *smmu,
 				      struct arm_smmu_cmdq_range *range)
@@ -580,3 +582,4 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 	trace_arm_smmu_cmdq_batch(smmu->dev, range.start, n, sync, ret);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_issue_reported);

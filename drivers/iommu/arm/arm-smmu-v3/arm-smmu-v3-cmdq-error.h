@@ -132,6 +132,9 @@ static inline void arm_smmu_cmdq_inject(u64 *cmds, u32 n, u32 first)
 #if IS_ENABLED(CONFIG_KUNIT)
 void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 			       unsigned int looks);
+irqreturn_t arm_smmu_gerror_handler(int irq, void *dev);
+int arm_smmu_cmdq_issue_host(struct arm_smmu_device *smmu, u64 *cmds, int n,
+			     bool sync);
 #endif
 
 /* In arm-smmu-v3.c: insert a batch, see arm_smmu_cmdq_issue_cmdlist() there */

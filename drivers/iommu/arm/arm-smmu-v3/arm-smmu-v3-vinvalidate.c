@@ -34,6 +34,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
@@ -87,14 +89,18 @@ static int arm_smmu_vinv_error(struct arm_smmu_vinv *vinv, int err, bool hw,
  * device's ATC when it has just switched ATS off, and the device answers
  * Unsupported Request, which is no error to the SMMU.
  */
-static bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master)
+VISIBLE_IF_KUNIT bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master)
 {
-	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(master->dev);
+	struct iommu_fwspec *fwspec;
 
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_vinv_has_ats, master);
+
+	fwspec = dev_iommu_fwspec_get(master->dev);
 	return fwspec && (fwspec->flags & IOMMU_FWSPEC_PCI_RC_ATS) &&
 	       dev_is_pci(master->dev) &&
 	       pci_ats_supported(to_pci_dev(master->dev));
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vinv_has_ats);
 
 static bool arm_smmu_vinv_lookup(void *ctx, u32 vsid,
 				 struct arm_smmu_vcmd_target *target)
@@ -352,3 +358,4 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 	array->entry_num = vinv.done;
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_viommu_cache_invalidate);

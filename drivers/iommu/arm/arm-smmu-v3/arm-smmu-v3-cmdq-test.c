@@ -1,0 +1,1594 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit: the command queue of the SMMUv3 driver against a model of an SMMU
+ *
+ * The code under test is the driver's, unchanged: insertion of host and of
+ * reported batches, the service of errors, the GERROR interrupt handler and the
+ * loop over a guest's array. The model is the other side of the queue: it reads
+ * PROD and GERRORN, fetches and "executes" commands, and writes CONS and GERROR,
+ * registers and queue being plain memory. It stops at an error and goes on
+ * from CONS when that is acknowledged, as IHI 0070 section 7.1 has it, and it
+ * notes what software must not do.
+ *
+ * A command says by itself what is to happen to it: fault bits in its address
+ * field, see TEST_F_*. So a thread knows what it has to be told, however many
+ * threads there are.
+ *
+ * The model is driven in one of two ways. In the cases of a single thread the
+ * driver's poll loop is redirected to it, which takes just one CPU. In the
+ * others it has a thread and a CPU of its own, as issuers wait with interrupts
+ * off, and so has the interrupt handler.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <kunit/device.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/prandom.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/iommufd.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-cmdq-error.h"
+#include "arm-smmu-v3-vcmd.h"
+#include "arm-smmu-v3-viommu.h"
+
+#define TEST_QSHIFT		7
+#define TEST_QSIZE		(1U << TEST_QSHIFT)
+#define TEST_LOG_MAX		(1U << 16)
+
+#define TEST_OP_ILL		0xff
+#define TEST_VMID		7
+#define TEST_VSID		0x21
+#define TEST_SID		0x42
+
+/* What happens to a command; in bits 15:12 of word 1, the rest is a tag */
+#define TEST_F_ILL		BIT(0)	/* illegal */
+#define TEST_F_ABT		BIT(1)	/* its fetch aborts twice */
+#define TEST_F_ABT_HARD		BIT(2)	/* its fetch aborts until rewritten */
+#define TEST_F_ATC		BIT(3)	/* ATC_INV: times out */
+#define TEST_TAG(tag, faults)	(((u64)(tag) << 16) | ((u64)(faults) << 12))
+
+struct test_cmd {
+	u64 w[CMDQ_ENT_DWORDS];
+};
+
+/*
+ * struct test_model - An SMMU, as far as its command queue goes
+ * @smmu: What the driver knows of it
+ * @qsize: Number of entries of the queue
+ * @lock: Protects the rest against the threads of the test; never the driver's
+ * @rd: CMDQ_CONS.RD
+ * @gerror: GERROR
+ * @gerrorn: GERRORN as last seen
+ * @paused: Consumes nothing, as an SMMU that hangs
+ * @abt_slot: Fetches of this slot abort, @abt_count times
+ * @abt_left: Of the TEST_F_ABT command at @rd, aborts still to come
+ * @atc_failed: CMD_SYNCs that fail for an ATC_INV that timed out
+ * @atc_repeat: How many do for each such ATC_INV
+ * @irqs: GERROR interrupts raised and not taken
+ * @irq_handled, @irq_none: What the handler returned
+ * @raised: Errors raised
+ * @acked: Errors acknowledged
+ * @violations: Things that software must not do
+ * @log: Commands executed
+ * @executed: Number of them
+ */
+struct test_model {
+	struct arm_smmu_device smmu;
+	u32 qsize;
+	raw_spinlock_t lock;
+	u32 rd;
+	u32 gerror;
+	u32 gerrorn;
+	bool paused;
+	u32 abt_slot;
+	int abt_count;
+	int abt_left;
+	int atc_failed;
+	int atc_repeat;
+	atomic_t irqs;
+	unsigned int irq_handled;
+	unsigned int irq_none;
+	unsigned int raised;
+	unsigned int acked;
+	unsigned int violations;
+	struct test_cmd *log;
+	unsigned int executed;
+	struct task_struct *consumer;
+	struct task_struct *irq_thread;
+};
+
+static void __iomem *test_reg(struct test_model *m, u32 offset)
+{
+	return m->smmu.base + offset;
+}
+
+static u32 test_slot(struct test_model *m, u32 slot)
+{
+	return slot & (2 * m->qsize - 1);
+}
+
+static void test_raise(struct test_model *m, u32 code)
+{
+	writel(m->rd | FIELD_PREP(CMDQ_CONS_ERR, code),
+	       test_reg(m, ARM_SMMU_CMDQ_CONS));
+	m->gerror ^= GERROR_CMDQ_ERR;
+	writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
+	m->raised++;
+	atomic_inc(&m->irqs);
+}
+
+/* Notice what was acknowledged. Returns true if an error is still active. */
+static bool test_error_active(struct test_model *m)
+{
+	u32 gerrorn = readl(test_reg(m, ARM_SMMU_GERRORN));
+	u32 toggled = gerrorn ^ m->gerrorn;
+
+	/* Only active errors may be acknowledged */
+	if (toggled & ~(m->gerror ^ m->gerrorn))
+		m->violations++;
+	if (toggled & GERROR_CMDQ_ERR)
+		m->acked++;
+	m->gerrorn = gerrorn;
+	return (m->gerror ^ gerrorn) & GERROR_CMDQ_ERR;
+}
+
+/* The error that the command at CONS ends with, or 0 */
+static u32 test_execute(struct test_model *m, const struct test_cmd *cmd)
+{
+	u32 faults = FIELD_GET(GENMASK_ULL(15, 12), cmd->w[1]);
+	u8 op = FIELD_GET(CMDQ_0_OP, cmd->w[0]);
+
+	if (m->abt_count && m->abt_slot == m->rd) {
+		if (m->abt_count > 0)
+			m->abt_count--;
+		return CMDQ_ERR_CERROR_ABT_IDX;
+	}
+
+	switch (op) {
+	case CMDQ_OP_CMD_SYNC:
+		if (m->atc_failed) {
+			m->atc_failed--;
+			return CMDQ_ERR_CERROR_ATC_INV_IDX;
+		}
+		return 0;
+	case CMDQ_OP_CFGI_STE:
+	case CMDQ_OP_CFGI_CD:
+	case CMDQ_OP_CFGI_CD_ALL:
+	case CMDQ_OP_TLBI_NH_ASID:
+	case 0x10:
+		return 0;
+	case CMDQ_OP_TLBI_NH_VA:
+	case CMDQ_OP_ATC_INV:
+		break;
+	default:
+		return CMDQ_ERR_CERROR_ILL_IDX;
+	}
+
+	if (faults & TEST_F_ILL)
+		return CMDQ_ERR_CERROR_ILL_IDX;
+	if (faults & TEST_F_ABT_HARD)
+		return CMDQ_ERR_CERROR_ABT_IDX;
+	if (faults & TEST_F_ABT) {
+		if (!m->abt_left)
+			m->abt_left = 3;
+		if (--m->abt_left)
+			return CMDQ_ERR_CERROR_ABT_IDX;
+	}
+	if (op == CMDQ_OP_ATC_INV && (faults & TEST_F_ATC))
+		m->atc_failed = m->atc_repeat;
+	return 0;
+}
+
+/* Consume one command. Returns false if there was nothing to do. */
+static bool test_step(struct test_model *m)
+{
+	struct test_cmd cmd;
+	unsigned long flags;
+	bool busy = false;
+	__le64 *ent;
+	u32 prod, code;
+
+	raw_spin_lock_irqsave(&m->lock, flags);
+	if (test_error_active(m) || READ_ONCE(m->paused))
+		goto out;
+
+	prod = readl(test_reg(m, ARM_SMMU_CMDQ_PROD));
+	if (test_slot(m, prod - m->rd) > m->qsize)
+		m->violations++;
+	if (prod == m->rd)
+		goto out;
+
+	busy = true;
+	ent = Q_ENT(&m->smmu.cmdq.q, m->rd);
+	cmd.w[0] = le64_to_cpu(READ_ONCE(ent[0]));
+	cmd.w[1] = le64_to_cpu(READ_ONCE(ent[1]));
+	code = test_execute(m, &cmd);
+	if (code) {
+		test_raise(m, code);
+		goto out;
+	}
+	if (m->executed < TEST_LOG_MAX)
+		m->log[m->executed] = cmd;
+	m->executed++;
+	m->rd = test_slot(m, m->rd + 1);
+	/* ERR is UNKNOWN without an error */
+	writel(m->rd | FIELD_PREP(CMDQ_CONS_ERR, 0x55),
+	       test_reg(m, ARM_SMMU_CMDQ_CONS));
+out:
+	raw_spin_unlock_irqrestore(&m->lock, flags);
+	return busy;
+}
+
+static void test_drain(struct test_model *m)
+{
+	while (test_step(m))
+		;
+}
+
+/* Takes the place of the time that passes in the driver's poll loop */
+static void test_relax(struct arm_smmu_device *smmu, unsigned int looks)
+{
+	struct test_model *m = container_of(smmu, struct test_model, smmu);
+
+	test_drain(m);
+}
+
+static int test_irq(struct test_model *m)
+{
+	int n = 0;
+
+	while (atomic_dec_if_positive(&m->irqs) >= 0) {
+		if (arm_smmu_gerror_handler(0, &m->smmu) == IRQ_HANDLED)
+			m->irq_handled++;
+		else
+			m->irq_none++;
+		n++;
+	}
+	return n;
+}
+
+static int test_consumer(void *data)
+{
+	struct test_model *m = data;
+
+	while (!kthread_should_stop()) {
+		if (!test_step(m))
+			cond_resched();
+	}
+	return 0;
+}
+
+static int test_irq_fn(void *data)
+{
+	struct test_model *m = data;
+
+	while (!kthread_should_stop()) {
+		if (!test_irq(m))
+			cond_resched();
+	}
+	return 0;
+}
+
+static struct test_model *test_model(struct kunit *test)
+{
+	return test->priv;
+}
+
+static void test_free_log(void *data)
+{
+	kvfree(((struct test_model *)data)->log);
+}
+
+static int test_init_model(struct kunit *test, unsigned int qshift)
+{
+	struct test_model *m;
+	struct arm_smmu_queue *q;
+	struct device *dev;
+	void *regs;
+
+	m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	m->log = kvcalloc(TEST_LOG_MAX, sizeof(*m->log), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->log);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, test_free_log, m));
+	regs = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, regs);
+	dev = kunit_device_register(test, "arm-smmu-v3-model");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+
+	m->qsize = 1U << qshift;
+	raw_spin_lock_init(&m->lock);
+	m->atc_repeat = 1;
+	m->smmu.dev = dev;
+	m->smmu.base = (void __iomem *)regs;
+
+	q = &m->smmu.cmdq.q;
+	q->llq.max_n_shift = qshift;
+	q->ent_dwords = CMDQ_ENT_DWORDS;
+	q->base = kunit_kzalloc(test, m->qsize << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, q->base);
+	q->prod_reg = test_reg(m, ARM_SMMU_CMDQ_PROD);
+	q->cons_reg = test_reg(m, ARM_SMMU_CMDQ_CONS);
+	m->smmu.cmdq.valid_map =
+		kunit_kzalloc(test, BITS_TO_LONGS(m->qsize) * sizeof(long),
+			      GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->smmu.cmdq.valid_map);
+	arm_smmu_cmdq_errors_init(&m->smmu);
+
+	test->priv = m;
+	return 0;
+}
+
+static int test_init(struct kunit *test)
+{
+	return test_init_model(test, TEST_QSHIFT);
+}
+
+static void test_use_stub(struct kunit *test)
+{
+	kunit_activate_static_stub(test, arm_smmu_cmdq_range_relax, test_relax);
+}
+
+/* What must hold at the end of every case */
+static void test_check_model(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u32 prod = readl(test_reg(m, ARM_SMMU_CMDQ_PROD));
+
+	KUNIT_EXPECT_FALSE(test, test_error_active(m));
+	KUNIT_EXPECT_EQ(test, m->violations, 0);
+	KUNIT_EXPECT_EQ(test, m->acked, m->raised);
+	KUNIT_EXPECT_EQ(test, m->rd, prod);
+	KUNIT_EXPECT_TRUE(test, list_empty(&m->smmu.cmdq_errors.ranges));
+	KUNIT_EXPECT_EQ(test, atomic_read(&m->smmu.cmdq.lock), 0);
+
+	/* An interrupt for each error, none of them spurious */
+	test_irq(m);
+	KUNIT_EXPECT_EQ(test, m->irq_handled, m->raised);
+	KUNIT_EXPECT_EQ(test, m->irq_none, 0);
+	KUNIT_EXPECT_EQ(test, m->smmu.cmdq_errors.serviced, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_NONE);
+}
+
+static void test_make(u64 *cmds, u32 i, u8 op, u64 tag, u32 faults)
+{
+	cmds[i * CMDQ_ENT_DWORDS] = FIELD_PREP(CMDQ_0_OP, op) |
+				    (op == CMDQ_OP_ATC_INV ?
+				     FIELD_PREP(CMDQ_ATC_0_SID, TEST_SID) :
+				     FIELD_PREP(CMDQ_TLBI_0_VMID, TEST_VMID));
+	cmds[i * CMDQ_ENT_DWORDS + 1] = TEST_TAG(tag, faults);
+}
+
+static void test_make_n(u64 *cmds, u32 n, u8 op, u64 tag)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		test_make(cmds, i, op, tag + i, 0);
+}
+
+/*
+ * The log from @first on is the batch @cmds, with the command at @skip, if it is
+ * there, replaced by a plain CMD_SYNC
+ */
+static void test_expect_log(struct kunit *test, unsigned int first,
+			    const u64 *cmds, u32 n, bool sync, u32 skip)
+{
+	struct test_model *m = test_model(test);
+	u32 i;
+
+	KUNIT_ASSERT_EQ(test, m->executed, first + n + sync);
+	for (i = 0; i < n + sync; i++) {
+		const struct test_cmd *cmd = &m->log[first + i];
+
+		if (i == n || i == skip) {
+			KUNIT_EXPECT_EQ_MSG(test, cmd->w[0], CMDQ_OP_CMD_SYNC,
+					    "entry %u", i);
+			KUNIT_EXPECT_EQ(test, cmd->w[1], 0);
+			continue;
+		}
+		KUNIT_EXPECT_EQ_MSG(test, cmd->w[0], cmds[2 * i], "entry %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, cmd->w[1], cmds[2 * i + 1],
+				    "entry %u", i);
+	}
+}
+
+#define TEST_EXPECT_REPORT(test, report, code_, offset_, consumed_)	\
+do {									\
+	KUNIT_EXPECT_EQ(test, (report).code, code_);			\
+	KUNIT_EXPECT_EQ(test, (report).offset, offset_);		\
+	KUNIT_EXPECT_EQ(test, (report).consumed, consumed_);		\
+} while (0)
+
+/* Batches of all lengths, many times around the queue */
+static void test_batches(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	unsigned int i, first;
+	u64 *cmds;
+
+	test_use_stub(test);
+	cmds = kunit_kmalloc(test, TEST_QSIZE << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, cmds);
+
+	for (i = 0; i < 5 * TEST_QSIZE; i++) {
+		bool sync = i & 1;
+		u32 n = (i * 7) % (TEST_QSIZE / 2 + 1);
+
+		if (!n && !sync)
+			n = TEST_QSIZE;
+		first = m->executed;
+		test_make_n(cmds, n, CMDQ_OP_TLBI_NH_VA, i << 8);
+		KUNIT_ASSERT_EQ(test, 0,
+				arm_smmu_cmdq_issue_reported(&m->smmu, cmds, n,
+							     sync, &report));
+		TEST_EXPECT_REPORT(test, report, 0, n, n);
+		test_expect_log(test, first, cmds, n, sync, U32_MAX);
+	}
+	KUNIT_EXPECT_EQ(test, m->raised, 0);
+	test_check_model(test);
+}
+
+/* CERROR_ILL at every place of a batch and at every place of the queue */
+static void test_ill(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[9 * CMDQ_ENT_DWORDS];
+	unsigned int i, first;
+
+	test_use_stub(test);
+	for (i = 0; i < 3 * TEST_QSIZE; i++) {
+		u32 n = 1 + i % 9, bad = (i / 9) % n;
+		bool sync = i & 1;
+
+		first = m->executed;
+		test_make_n(cmds, n, CMDQ_OP_TLBI_NH_VA, i << 8);
+		test_make(cmds, bad, CMDQ_OP_TLBI_NH_VA, i << 8, TEST_F_ILL);
+		KUNIT_ASSERT_EQ(test, -EIO,
+				arm_smmu_cmdq_issue_reported(&m->smmu, cmds, n,
+							     sync, &report));
+		TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ILL_IDX, bad,
+				   bad);
+		test_expect_log(test, first, cmds, n, sync, bad);
+		KUNIT_EXPECT_EQ(test, m->raised, i + 1);
+	}
+	test_check_model(test);
+}
+
+/* Of several errors the first counts */
+static void test_ill_first(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT_HARD);
+	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	test_make(cmds, 3, TEST_OP_ILL, 1, 0);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 1, 1);
+	test_check_model(test);
+}
+
+/* A fetch that aborts for a while is no error */
+static void test_abt_heals(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[3 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT);
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 3, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 3, 3);
+	KUNIT_EXPECT_EQ(test, m->raised, 2);
+	test_expect_log(test, 0, cmds, 3, true, U32_MAX);
+	test_check_model(test);
+}
+
+/* One that aborts until its slot is written anew fails, the batch goes on */
+static void test_abt_rewrite(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[3 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT_HARD);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 3, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 2, 2);
+	test_expect_log(test, 0, cmds, 3, true, 2);
+	KUNIT_EXPECT_LT(test, m->raised, 50);
+
+	/* A CMD_SYNC written anew is the same CMD_SYNC: nothing has failed */
+	test_make_n(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1);
+	m->abt_slot = test_slot(m, m->rd + 1);
+	m->abt_count = 6;
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 1, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 1, 1);
+	KUNIT_EXPECT_EQ(test, m->abt_count, 0);
+	test_check_model(test);
+}
+
+/* One that aborts for ever is given up, soon. What it leaves is nobody's. */
+static void test_abt_persists(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+	ktime_t start = ktime_get();
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	m->abt_slot = test_slot(m, m->rd + 2);
+	m->abt_count = -1;
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 2, 2);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 500);
+	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 5);
+	KUNIT_EXPECT_TRUE(test, list_empty(&errs->ranges));
+
+	/* As the host's: retried, by the interrupt now */
+	test_drain(m);
+	test_irq(m);
+	m->abt_count = 0;
+	test_drain(m);
+	test_irq(m);
+	test_drain(m);
+	KUNIT_EXPECT_EQ(test, m->executed, 5);
+	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 5);
+
+	/* The next batch sees that it is gone */
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 0);
+	test_check_model(test);
+}
+
+/* An ATC_INV that times out fails the batch that has it, at its CMD_SYNC */
+static void test_atc(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 4, 4);
+	KUNIT_EXPECT_EQ(test, m->raised, 1);
+	test_expect_log(test, 0, cmds, 4, true, U32_MAX);
+	KUNIT_EXPECT_TRUE(test, errs->atc_timeout);
+
+	/* The next one is fine */
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 4, 4);
+	KUNIT_EXPECT_FALSE(test, errs->atc_timeout);
+	test_check_model(test);
+}
+
+/* If the CMD_SYNC never succeeds it makes way for others */
+static void test_atc_persists(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[2 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	m->atc_repeat = 1000;
+	test_make_n(cmds, 2, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 1, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 2, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
+	KUNIT_EXPECT_EQ(test, m->executed, 3);
+	KUNIT_EXPECT_EQ(test, m->log[2].w[0], CMDQ_OP_CFGI_STE);
+	KUNIT_EXPECT_EQ(test, m->log[2].w[1], 0);
+	KUNIT_EXPECT_LT(test, m->raised, 50);
+	KUNIT_EXPECT_TRUE(test, errs->atc_timeout);
+
+	/* Another batch, without ATC_INVs, is not blamed for it */
+	m->atc_failed = 3;
+	test_make_n(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1);
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 2, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 2, 2);
+	KUNIT_EXPECT_FALSE(test, errs->atc_timeout);
+
+	/* Nor for the host's, which is what it looks like from here on */
+	m->atc_failed = 2;
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 0, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 0, 0);
+	test_check_model(test);
+}
+
+/* An illegal command becomes a CMD_SYNC, and that reports an ATC_INV before */
+static void test_atc_and_ill(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 1, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
+	test_check_model(test);
+}
+
+/* An SMMU that hangs: no error, no end; and then it goes on after all */
+static void test_hang(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct arm_smmu_cmdq_report report;
+	u64 cmds[TEST_QSIZE / 4 * CMDQ_ENT_DWORDS];
+	unsigned int i;
+
+	test_use_stub(test);
+	errs->timeout_us = 2000;
+	m->paused = true;
+	for (i = 1; i <= 3; i++) {
+		test_make_n(cmds, TEST_QSIZE / 4, CMDQ_OP_TLBI_NH_VA, 1);
+		/* Some of what is left behind is bad */
+		test_make(cmds, i, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+		KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
+				arm_smmu_cmdq_issue_reported(&m->smmu, cmds,
+							     TEST_QSIZE / 4,
+							     i == 3, &report));
+		TEST_EXPECT_REPORT(test, report, 0, TEST_QSIZE / 4 - 1, 0);
+		KUNIT_EXPECT_EQ(test, errs->abandoned.start, 0);
+		KUNIT_EXPECT_EQ(test, errs->abandoned.num,
+				i * TEST_QSIZE / 4 + (i == 3));
+	}
+	KUNIT_EXPECT_EQ(test, m->executed, 0);
+
+	/* Its CMD_SYNC alone hangs too */
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 0, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 0, 0);
+
+	/* Errors in what was left behind don't reach the next batch */
+	m->paused = false;
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
+						     &report));
+	TEST_EXPECT_REPORT(test, report, 0, 4, 4);
+	KUNIT_EXPECT_EQ(test, m->raised, 3);
+	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 0);
+	test_check_model(test);
+}
+
+/* Acknowledging other errors leaves CMDQ_ERR as it is, active or not */
+static void test_gerror_ack(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	void __iomem *gerrorn = test_reg(m, ARM_SMMU_GERRORN);
+	u32 handled;
+
+	m->gerror = GERROR_EVTQ_ABT_ERR;
+	writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, readl(gerrorn), GERROR_EVTQ_ABT_ERR);
+
+	/* CMDQ_ERR becomes active after the handler has read GERROR */
+	handled = GERROR_EVTQ_ABT_ERR | GERROR_PRIQ_ABT_ERR;
+	m->gerror = handled | GERROR_CMDQ_ERR;
+	writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
+	arm_smmu_gerror_ack(&m->smmu, handled);
+	KUNIT_EXPECT_EQ(test, readl(gerrorn), handled);
+
+	/* It is acknowledged by another CPU after the handler has read GERROR */
+	writel(m->gerror, gerrorn);
+	arm_smmu_gerror_ack(&m->smmu, handled);
+	KUNIT_EXPECT_EQ(test, readl(gerrorn), m->gerror);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_NONE);
+}
+
+/* Threads */
+
+struct test_thread {
+	struct test_model *m;
+	struct task_struct *task;
+	struct completion done;
+	bool host;
+	u32 id;
+	u32 rounds;
+	u64 *cmds;
+	u32 n;
+	bool sync;
+	int ret;
+	struct arm_smmu_cmdq_report report;
+	unsigned int wrong;
+	unsigned int failed;
+};
+
+static struct task_struct *test_thread(struct kunit *test, int (*fn)(void *),
+				       void *data, unsigned int nth)
+{
+	struct task_struct *task;
+
+	task = kthread_create(fn, data, "smmu-cmdq-test");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	kthread_bind(task, cpumask_nth(nth, cpu_online_mask));
+	return task;
+}
+
+static struct task_struct *test_thread_run(struct kunit *test,
+					   int (*fn)(void *), void *data,
+					   unsigned int nth)
+{
+	struct task_struct *task = test_thread(test, fn, data, nth);
+
+	wake_up_process(task);
+	return task;
+}
+
+/*
+ * The first CPUs are for issuers, which have interrupts off; so the interrupt
+ * handler needs one that is none of those. The last is the SMMU's, and the case
+ * itself shares it.
+ */
+static void test_start(struct kunit *test, unsigned int issuers)
+{
+	struct test_model *m = test_model(test);
+	unsigned int last = num_online_cpus() - 1;
+	const struct cpumask *mask = cpumask_of(cpumask_nth(last, cpu_online_mask));
+
+	if (last < issuers)
+		kunit_skip(test, "needs %u CPUs", issuers + 1);
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, mask));
+	m->consumer = test_thread_run(test, test_consumer, m, last);
+	m->irq_thread = test_thread_run(test, test_irq_fn, m,
+					min(issuers, last));
+}
+
+static void test_stop(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+
+	kthread_stop(m->irq_thread);
+	kthread_stop(m->consumer);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+}
+
+static int test_issue_fn(void *data)
+{
+	struct test_thread *t = data;
+
+	if (t->host)
+		t->ret = arm_smmu_cmdq_issue_host(&t->m->smmu, t->cmds, t->n,
+						  t->sync);
+	else
+		t->ret = arm_smmu_cmdq_issue_reported(&t->m->smmu, t->cmds,
+						      t->n, t->sync,
+						      &t->report);
+	complete(&t->done);
+	return 0;
+}
+
+/*
+ * Make a thread for a batch on CPU @nth. To be done for all of them before one
+ * is issued, as kthreadd may need the CPU of an issuer.
+ */
+static void test_batch(struct kunit *test, struct test_thread *t, bool host,
+		       u64 *cmds, u32 n, bool sync, unsigned int nth)
+{
+	*t = (struct test_thread) {
+		.m = test_model(test), .host = host, .cmds = cmds, .n = n,
+		.sync = sync,
+	};
+	init_completion(&t->done);
+	t->task = test_thread(test, test_issue_fn, t, nth);
+}
+
+/* Issue the batch and wait until it is in the queue */
+static void test_issue(struct kunit *test, struct test_thread *t)
+{
+	struct test_model *m = t->m;
+	u32 prod = readl(test_reg(m, ARM_SMMU_CMDQ_PROD));
+	ktime_t end = ktime_add_ms(ktime_get(), 5000);
+
+	wake_up_process(t->task);
+	while (readl(test_reg(m, ARM_SMMU_CMDQ_PROD)) == prod &&
+	       ktime_before(ktime_get(), end))
+		cond_resched();
+	KUNIT_EXPECT_EQ(test, readl(test_reg(m, ARM_SMMU_CMDQ_PROD)),
+			test_slot(m, prod + t->n + t->sync));
+}
+
+static void test_join(struct kunit *test, struct test_thread *t)
+{
+	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&t->done, 20 * HZ));
+}
+
+/*
+ * A host's batch between two of guests, any of them with an error: the host
+ * waits on and is told nothing, a guest is told nothing but its own.
+ */
+static void test_host_between(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 a[3 * CMDQ_ENT_DWORDS], h[3 * CMDQ_ENT_DWORDS];
+	u64 b[3 * CMDQ_ENT_DWORDS];
+	struct test_thread ta, th, tb;
+	unsigned int bad, first;
+
+	m->smmu.cmdq_errors.timeout_us = 10 * USEC_PER_SEC;
+	test_start(test, 3);
+	for (bad = 0; bad < 16; bad++) {
+		bool sync = bad & 8;
+
+		test_make_n(a, 3, CMDQ_OP_TLBI_NH_VA, 0xa0);
+		test_make_n(h, 3, CMDQ_OP_TLBI_NH_VA, 0xb0);
+		test_make_n(b, 3, CMDQ_OP_TLBI_NH_VA, 0xc0);
+		if (bad & 1)
+			test_make(a, 1, CMDQ_OP_TLBI_NH_VA, 0xa1, TEST_F_ILL);
+		if (bad & 2)
+			test_make(h, 2, CMDQ_OP_TLBI_NH_VA, 0xb2, TEST_F_ILL);
+		if (bad & 4)
+			test_make(b, 0, CMDQ_OP_TLBI_NH_VA, 0xc0, TEST_F_ILL);
+		test_batch(test, &ta, false, a, 3, sync, 0);
+		test_batch(test, &th, true, h, 3, true, 1);
+		test_batch(test, &tb, false, b, 3, !sync, 2);
+
+		first = m->executed;
+		WRITE_ONCE(m->paused, true);
+		test_issue(test, &ta);
+		test_issue(test, &th);
+		test_issue(test, &tb);
+		WRITE_ONCE(m->paused, false);
+		test_join(test, &ta);
+		test_join(test, &th);
+		test_join(test, &tb);
+
+		KUNIT_EXPECT_EQ(test, th.ret, 0);
+		KUNIT_EXPECT_EQ(test, ta.ret, bad & 1 ? -EIO : 0);
+		if (bad & 1)
+			TEST_EXPECT_REPORT(test, ta.report,
+					   CMDQ_ERR_CERROR_ILL_IDX, 1, 1);
+		else
+			TEST_EXPECT_REPORT(test, ta.report, 0, 3, 3);
+		KUNIT_EXPECT_EQ(test, tb.ret, bad & 4 ? -EIO : 0);
+		if (bad & 4)
+			TEST_EXPECT_REPORT(test, tb.report,
+					   CMDQ_ERR_CERROR_ILL_IDX, 0, 0);
+		else
+			TEST_EXPECT_REPORT(test, tb.report, 0, 3, 3);
+		KUNIT_EXPECT_EQ(test, m->executed, first + 3 * 3 + 2);
+	}
+	test_stop(test);
+	test_check_model(test);
+}
+
+/* ATC_INVs of a guest and CMD_SYNCs of others around them */
+static void test_atc_foreign_sync(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 a[2 * CMDQ_ENT_DWORDS], b[2 * CMDQ_ENT_DWORDS];
+	struct test_thread ta, tb;
+
+	m->smmu.cmdq_errors.timeout_us = 10 * USEC_PER_SEC;
+	test_start(test, 2);
+
+	/* The guest's CMD_SYNC first: it is told, the host is not */
+	test_make_n(a, 2, CMDQ_OP_ATC_INV, 0xa0);
+	test_make(a, 0, CMDQ_OP_ATC_INV, 0xa0, TEST_F_ATC);
+	test_make_n(b, 2, CMDQ_OP_TLBI_NH_VA, 0xb0);
+	test_batch(test, &ta, false, a, 2, true, 0);
+	test_batch(test, &tb, true, b, 2, true, 1);
+	WRITE_ONCE(m->paused, true);
+	test_issue(test, &ta);
+	test_issue(test, &tb);
+	WRITE_ONCE(m->paused, false);
+	test_join(test, &ta);
+	test_join(test, &tb);
+	KUNIT_EXPECT_EQ(test, ta.ret, -EIO);
+	TEST_EXPECT_REPORT(test, ta.report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
+	KUNIT_EXPECT_EQ(test, tb.ret, 0);
+	KUNIT_EXPECT_EQ(test, m->raised, 1);
+
+	/* ATC_INVs of the host that it has not synchronised, then a guest */
+	test_make_n(b, 2, CMDQ_OP_ATC_INV, 0xb0);
+	test_make(b, 1, CMDQ_OP_ATC_INV, 0xb1, TEST_F_ATC);
+	test_make_n(a, 2, CMDQ_OP_TLBI_NH_VA, 0xa0);
+	test_batch(test, &tb, true, b, 2, false, 1);
+	test_batch(test, &ta, false, a, 2, true, 0);
+	WRITE_ONCE(m->paused, true);
+	test_issue(test, &tb);
+	test_issue(test, &ta);
+	WRITE_ONCE(m->paused, false);
+	test_join(test, &tb);
+	test_join(test, &ta);
+	KUNIT_EXPECT_EQ(test, ta.ret, 0);
+	TEST_EXPECT_REPORT(test, ta.report, 0, 2, 2);
+	KUNIT_EXPECT_EQ(test, m->raised, 2);
+
+	/* A guest's that goes on to show at the host's CMD_SYNC */
+	m->atc_repeat = 40;
+	test_make_n(a, 2, CMDQ_OP_ATC_INV, 0xa0);
+	test_make(a, 1, CMDQ_OP_ATC_INV, 0xa0, TEST_F_ATC);
+	test_make_n(b, 2, CMDQ_OP_TLBI_NH_VA, 0xb0);
+	test_batch(test, &ta, false, a, 2, true, 0);
+	test_batch(test, &tb, true, b, 2, true, 1);
+	WRITE_ONCE(m->paused, true);
+	test_issue(test, &ta);
+	test_issue(test, &tb);
+	WRITE_ONCE(m->paused, false);
+	test_join(test, &ta);
+	test_join(test, &tb);
+	KUNIT_EXPECT_EQ(test, ta.ret, -EIO);
+	TEST_EXPECT_REPORT(test, ta.report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
+	KUNIT_EXPECT_EQ(test, tb.ret, 0);
+	KUNIT_EXPECT_EQ(test, m->raised, 42);
+
+	test_stop(test);
+	test_check_model(test);
+}
+
+#define TEST_STRESS_ROUNDS	2000
+#define TEST_STRESS_MAX		24
+
+/* Batches of random size with random errors; all answers must be as planned */
+static int test_stress_fn(void *data)
+{
+	struct test_thread *t = data;
+	struct rnd_state rnd;
+	u32 i, j;
+
+	prandom_seed_state(&rnd, 0x5eed + t->id);
+	for (i = 0; i < t->rounds; i++) {
+		u32 n = prandom_u32_state(&rnd) % TEST_STRESS_MAX + 1;
+		u32 expect = n, code = 0;
+		bool sync = prandom_u32_state(&rnd) & 1;
+
+		for (j = 0; j < n; j++) {
+			u32 r = prandom_u32_state(&rnd), faults = 0;
+
+			/* The host prints each of its errors */
+			if (r % (t->host ? 2048 : 64) == 0)
+				faults = TEST_F_ILL;
+			else if (r % (t->host ? 2048 : 64) == 1)
+				faults = TEST_F_ABT;
+			test_make(t->cmds, j, CMDQ_OP_TLBI_NH_VA,
+				  ((u64)t->id << 24) | (i << 8) | j, faults);
+			if (faults == TEST_F_ILL && !code) {
+				code = CMDQ_ERR_CERROR_ILL_IDX;
+				expect = j;
+			}
+		}
+
+		if (t->host) {
+			if (arm_smmu_cmdq_issue_host(&t->m->smmu, t->cmds, n,
+						     sync))
+				t->wrong++;
+		} else {
+			t->ret = arm_smmu_cmdq_issue_reported(&t->m->smmu,
+							      t->cmds, n, sync,
+							      &t->report);
+			if (t->ret != (code ? -EIO : 0) ||
+			    t->report.code != code ||
+			    t->report.offset != expect ||
+			    t->report.consumed != expect)
+				t->wrong++;
+			if (code)
+				t->failed++;
+		}
+		cond_resched();
+	}
+	complete(&t->done);
+	return 0;
+}
+
+static void test_stress(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct test_thread *threads;
+	unsigned int i, n, issuers = max(num_online_cpus(), 3U) - 2;
+
+	test_start(test, issuers);
+	/* Two guests and a host on each CPU that is left */
+	n = 3 * issuers;
+	threads = kunit_kcalloc(test, n, sizeof(*threads), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, threads);
+	for (i = 0; i < n; i++) {
+		struct test_thread *t = &threads[i];
+
+		t->m = m;
+		t->id = i;
+		t->host = i % 3 == 2;
+		t->rounds = TEST_STRESS_ROUNDS;
+		t->cmds = kunit_kmalloc(test, TEST_STRESS_MAX << CMDQ_ENT_SZ_SHIFT,
+					GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, t->cmds);
+		init_completion(&t->done);
+		t->task = test_thread_run(test, test_stress_fn, t, i % issuers);
+	}
+	for (i = 0; i < n; i++) {
+		KUNIT_ASSERT_TRUE(test,
+				  wait_for_completion_timeout(&threads[i].done,
+							      300 * HZ));
+		KUNIT_EXPECT_EQ_MSG(test, threads[i].wrong, 0, "thread %u", i);
+		if (!threads[i].host)
+			KUNIT_EXPECT_GT(test, threads[i].failed, 0);
+	}
+	/* What hosts have not synchronised */
+	while (readl(test_reg(m, ARM_SMMU_CMDQ_PROD)) != READ_ONCE(m->rd))
+		usleep_range(100, 200);
+	test_stop(test);
+	kunit_info(test, "%u commands, %u errors\n", m->executed, m->raised);
+	KUNIT_EXPECT_GT(test, m->raised, 0);
+	test_check_model(test);
+}
+
+static struct kunit_case test_cases[] = {
+	KUNIT_CASE(test_batches),
+	KUNIT_CASE(test_ill),
+	KUNIT_CASE(test_ill_first),
+	KUNIT_CASE(test_abt_heals),
+	KUNIT_CASE(test_abt_rewrite),
+	KUNIT_CASE(test_abt_persists),
+	KUNIT_CASE(test_atc),
+	KUNIT_CASE(test_atc_persists),
+	KUNIT_CASE(test_atc_and_ill),
+	KUNIT_CASE(test_hang),
+	KUNIT_CASE(test_gerror_ack),
+	KUNIT_CASE(test_host_between),
+	KUNIT_CASE(test_atc_foreign_sync),
+	KUNIT_CASE_SLOW(test_stress),
+	{}
+};
+
+static struct kunit_suite arm_smmu_cmdq_suite = {
+	.name = "arm-smmu-v3-cmdq",
+	.init = test_init,
+	.test_cases = test_cases,
+};
+
+/* Arrays of a guest's commands */
+
+#define INV_QSHIFT		11
+#define INV_BLOCK_SMALL		64
+#define INV_BLOCK		512
+#define INV_MAX			2500
+#define INV_LEN			(1U << CMDQ_ENT_SZ_SHIFT)
+
+/*
+ * struct test_vm - A guest and its VMM
+ * @viommu: The vIOMMU, with one vDEVICE
+ * @cmds: The array as the VMM wrote it
+ * @uend: End of the user memory; what follows can't be read
+ */
+struct test_vm {
+	struct test_model *m;
+	struct arm_smmu_viommu viommu;
+	struct arm_smmu_vdevice vdev;
+	struct arm_smmu_master master;
+	__le64 *cmds;
+	unsigned long uend;
+	struct iommufd_invalidate_report report;
+	u32 num;
+};
+
+static bool test_has_ats(struct arm_smmu_master *master)
+{
+	return true;
+}
+
+static int inv_init(struct kunit *test)
+{
+	return test_init_model(test, INV_QSHIFT);
+}
+
+static void test_vm_free(void *data)
+{
+	struct test_vm *vm = data;
+
+	xa_destroy(&vm->viommu.core.vdevs);
+}
+
+static struct test_vm *test_vm(struct kunit *test)
+{
+	size_t size = PAGE_ALIGN(2 * INV_MAX * INV_LEN);
+	struct test_vm *vm;
+	unsigned long addr;
+
+	vm = kunit_kzalloc(test, sizeof(*vm), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vm);
+	vm->m = test_model(test);
+	vm->cmds = kunit_kzalloc(test, INV_MAX * INV_LEN, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vm->cmds);
+
+	xa_init(&vm->viommu.core.vdevs);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, test_vm_free, vm));
+	vm->viommu.smmu = &vm->m->smmu;
+	arm_smmu_vcmd_limits_init(&vm->viommu.limits,
+				  IDR0_S1P | IDR0_ATS | IDR0_ASID16, 0,
+				  IDR3_RIL, 0, TEST_VMID);
+	vm->master.smmu = &vm->m->smmu;
+	vm->vdev.master = &vm->master;
+	vm->vdev.sid = TEST_SID;
+	KUNIT_ASSERT_EQ(test, 0,
+			xa_err(xa_store(&vm->viommu.core.vdevs, TEST_VSID,
+					&vm->vdev.core, GFP_KERNEL)));
+
+	addr = kunit_vm_mmap(test, NULL, 0, size + PAGE_SIZE,
+			     PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	vm->uend = addr + size;
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(vm->uend, PAGE_SIZE));
+
+	test_use_stub(test);
+	kunit_activate_static_stub(test, arm_smmu_vinv_has_ats, test_has_ats);
+	return vm;
+}
+
+static void inv_set(struct test_vm *vm, u32 i, u8 op, u32 faults)
+{
+	u64 w0 = FIELD_PREP(CMDQ_0_OP, op);
+
+	if (op == CMDQ_OP_ATC_INV || op == CMDQ_OP_CFGI_CD)
+		w0 |= FIELD_PREP(CMDQ_CFGI_0_SID, TEST_VSID);
+	vm->cmds[2 * i] = cpu_to_le64(w0);
+	vm->cmds[2 * i + 1] = 0;
+	if (op != CMDQ_OP_CFGI_CD)
+		vm->cmds[2 * i + 1] = cpu_to_le64(TEST_TAG(i + 1, faults));
+}
+
+static void inv_fill(struct test_vm *vm, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		inv_set(vm, i, CMDQ_OP_TLBI_NH_VA, 0);
+}
+
+/* What the SMMU must see of entry @i */
+static u64 inv_host_w0(struct test_vm *vm, u32 i)
+{
+	u64 w0 = le64_to_cpu(vm->cmds[2 * i]);
+	u8 op = FIELD_GET(CMDQ_0_OP, w0);
+
+	if (op == CMDQ_OP_ATC_INV || op == CMDQ_OP_CFGI_CD)
+		return FIELD_PREP(CMDQ_0_OP, op) |
+		       FIELD_PREP(CMDQ_CFGI_0_SID, TEST_SID);
+	return w0 | FIELD_PREP(CMDQ_TLBI_0_VMID, TEST_VMID);
+}
+
+/*
+ * Invalidate with the @n entries so placed in user memory that @bytes of them
+ * are readable
+ */
+static int inv_run_at(struct kunit *test, struct test_vm *vm, u32 n, u32 len,
+		      size_t bytes)
+{
+	struct iommu_user_data_array array = {
+		.type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+		.uptr = (void __user *)(vm->uend - bytes),
+		.entry_len = len,
+		.entry_num = n,
+	};
+	size_t i, room = bytes;
+	int ret;
+
+	for (i = 0; i < n && room; i++) {
+		size_t part = min_t(size_t, INV_LEN, room);
+
+		KUNIT_ASSERT_EQ(test, 0,
+				copy_to_user(array.uptr + i * len,
+					     &vm->cmds[2 * i], part));
+		room -= min_t(size_t, len, room);
+	}
+
+	vm->m->executed = 0;
+	memset(&vm->report, 0, sizeof(vm->report));
+	ret = arm_smmu_viommu_cache_invalidate(&vm->viommu.core, &array,
+					       &vm->report);
+	vm->num = array.entry_num;
+	return ret;
+}
+
+static int inv_run(struct kunit *test, struct test_vm *vm, u32 n)
+{
+	return inv_run_at(test, vm, n, INV_LEN, (size_t)n * INV_LEN);
+}
+
+#define INV_EXPECT(test, vm, num_, hw, code, index)			\
+do {									\
+	KUNIT_EXPECT_EQ(test, (vm)->num, num_);				\
+	KUNIT_EXPECT_EQ(test, (vm)->report.flags,			\
+			IOMMU_HWPT_INVALIDATE_REPORT_VALID |		\
+			((hw) ? IOMMU_HWPT_INVALIDATE_REPORT_HW : 0));	\
+	KUNIT_EXPECT_EQ(test, (vm)->report.error_code, code);		\
+	KUNIT_EXPECT_EQ(test, (vm)->report.error_index, index);		\
+} while (0)
+
+/*
+ * The SMMU saw entries 0 to @n - 1 in order, and CMD_SYNCs where they have to be
+ * and nowhere else: around a run of ATC_INVs and at the end.
+ */
+static void inv_expect_log(struct kunit *test, struct test_vm *vm, u32 n)
+{
+	u32 block = n > INV_BLOCK_SMALL ? INV_BLOCK : INV_BLOCK_SMALL;
+	struct test_model *m = vm->m;
+	u32 i, pos = 0;
+
+	for (i = 0; i < n; i++) {
+		bool atc = (inv_host_w0(vm, i) & 0xff) == CMDQ_OP_ATC_INV;
+		bool before = i && (inv_host_w0(vm, i - 1) & 0xff) ==
+				   CMDQ_OP_ATC_INV;
+
+		if (i && atc != before) {
+			KUNIT_ASSERT_EQ_MSG(test, m->log[pos++].w[0],
+					    CMDQ_OP_CMD_SYNC, "before %u", i);
+		} else if (atc && before && i % block == 0) {
+			/* A run of ATC_INVs ends where its block ends */
+			KUNIT_ASSERT_EQ(test, m->log[pos++].w[0],
+					CMDQ_OP_CMD_SYNC);
+		}
+		KUNIT_ASSERT_EQ_MSG(test, m->log[pos].w[0], inv_host_w0(vm, i),
+				    "entry %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, m->log[pos++].w[1],
+				    le64_to_cpu(vm->cmds[2 * i + 1]),
+				    "entry %u", i);
+	}
+	if (n)
+		KUNIT_ASSERT_EQ(test, m->log[pos++].w[0], CMDQ_OP_CMD_SYNC);
+	KUNIT_EXPECT_EQ(test, m->executed, pos);
+}
+
+static const u32 inv_lens[] = {
+	1, 2, 3, 63, 64, 65, 66, 128, 511, 512, 513, 1023, 1024, 1025, 2500,
+};
+
+static void inv_lengths(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	u32 i, n;
+
+	for (i = 0; i < ARRAY_SIZE(inv_lens); i++) {
+		n = inv_lens[i];
+		inv_fill(vm, n);
+		inv_set(vm, n / 2, CMDQ_OP_CFGI_CD, 0);
+		KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, n));
+		INV_EXPECT(test, vm, n, false, 0, 0);
+		inv_expect_log(test, vm, n);
+	}
+	test_check_model(test);
+}
+
+/* A probe, and what is not even looked at */
+static void inv_arguments(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct iommu_user_data_array array = {
+		.type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+		.entry_len = INV_LEN,
+	};
+	struct iommufd_invalidate_report report = {};
+
+	KUNIT_EXPECT_EQ(test, 0,
+			arm_smmu_viommu_cache_invalidate(&vm->viommu.core,
+							 &array, &report));
+	KUNIT_EXPECT_EQ(test, report.flags, IOMMU_HWPT_INVALIDATE_REPORT_VALID);
+
+	array.type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1;
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			arm_smmu_viommu_cache_invalidate(&vm->viommu.core,
+							 &array, &report));
+	inv_fill(vm, 1);
+	KUNIT_EXPECT_EQ(test, -EINVAL, inv_run_at(test, vm, 1, 8, 8));
+	KUNIT_EXPECT_EQ(test, vm->num, 0);
+	KUNIT_EXPECT_EQ(test, vm->m->executed, 0);
+}
+
+/* An entry that does not pass the check */
+static void inv_check_fails(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	u32 i, j, n;
+
+	for (i = 0; i < ARRAY_SIZE(inv_lens); i++) {
+		n = inv_lens[i];
+		for (j = 0; j < ARRAY_SIZE(inv_lens); j++) {
+			u32 bad = inv_lens[j] - 1;
+
+			if (bad >= n)
+				break;
+			inv_fill(vm, n);
+			if (j & 1)
+				inv_set(vm, bad, CMDQ_OP_TLBI_S12_VMALL, 0);
+			else
+				vm->cmds[2 * bad] =
+					cpu_to_le64(CMDQ_OP_CFGI_CD_ALL);
+			KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
+			INV_EXPECT(test, vm, bad, false,
+				   IOMMU_ARM_SMMUV3_CERROR_ILL, bad);
+			inv_expect_log(test, vm, bad);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, vm->m->raised, 0);
+	test_check_model(test);
+}
+
+/* An error of the SMMU: all before is done, nothing after its block is */
+static void inv_hw_ill(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+	u32 i, j, n;
+
+	for (i = 0; i < ARRAY_SIZE(inv_lens); i++) {
+		n = inv_lens[i];
+		for (j = 0; j < ARRAY_SIZE(inv_lens); j++) {
+			u32 bad = inv_lens[j] - 1, block, end;
+
+			if (bad >= n)
+				break;
+			block = n > INV_BLOCK_SMALL ? INV_BLOCK :
+						      INV_BLOCK_SMALL;
+			end = min(n, round_down(bad, block) + block);
+			inv_fill(vm, n);
+			inv_set(vm, bad, CMDQ_OP_TLBI_NH_VA, TEST_F_ILL);
+			/* And another one, which is not the first */
+			if (bad + 1 < end)
+				inv_set(vm, end - 1, CMDQ_OP_TLBI_NH_VA,
+					TEST_F_ILL);
+			KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
+			INV_EXPECT(test, vm, bad, true,
+				   IOMMU_ARM_SMMUV3_CERROR_ILL, bad);
+			KUNIT_EXPECT_GE(test, m->executed, end);
+			KUNIT_EXPECT_LE(test, m->executed, end + 1);
+			KUNIT_EXPECT_EQ(test, m->log[m->executed - 1].w[0],
+					CMDQ_OP_CMD_SYNC);
+		}
+	}
+	test_check_model(test);
+}
+
+/* User memory ends in the array, also in the middle of an entry */
+static void inv_fault(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	u32 i, j, n, part;
+
+	for (i = 0; i < ARRAY_SIZE(inv_lens); i++) {
+		n = inv_lens[i];
+		for (j = 0; j < ARRAY_SIZE(inv_lens); j++) {
+			u32 good = inv_lens[j] - 1;
+
+			if (good >= n)
+				break;
+			inv_fill(vm, n);
+			for (part = 0; part < INV_LEN; part += 5) {
+				KUNIT_EXPECT_EQ(test, -EFAULT,
+						inv_run_at(test, vm, n, INV_LEN,
+							   good * INV_LEN +
+							   part));
+				INV_EXPECT(test, vm, good, false, 0, good);
+				inv_expect_log(test, vm, good);
+			}
+		}
+	}
+
+	/* An illegal entry in front of it is the first problem */
+	inv_fill(vm, 600);
+	inv_set(vm, 512, CMDQ_OP_TLBI_EL2_ALL, 0);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			inv_run_at(test, vm, 600, INV_LEN, 550 * INV_LEN));
+	INV_EXPECT(test, vm, 512, false, IOMMU_ARM_SMMUV3_CERROR_ILL, 512);
+	inv_expect_log(test, vm, 512);
+	test_check_model(test);
+}
+
+/* Longer entries, of a VMM that knows more than this kernel */
+static void inv_long_entries(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	u32 n = 700;
+	u8 one = 1;
+
+	inv_fill(vm, n);
+	KUNIT_EXPECT_EQ(test, 0, inv_run_at(test, vm, n, 24, n * 24));
+	INV_EXPECT(test, vm, n, false, 0, 0);
+	inv_expect_log(test, vm, n);
+
+	/* Something in the tail of entry 650 */
+	KUNIT_ASSERT_EQ(test, 0,
+			copy_to_user((void __user *)(vm->uend - n * 24 +
+						     650 * 24 + 23), &one, 1));
+	KUNIT_EXPECT_EQ(test, -E2BIG, inv_run_at(test, vm, n, 24, n * 24));
+	INV_EXPECT(test, vm, 650, false, 0, 650);
+	inv_expect_log(test, vm, 650);
+
+	/* The end in the tail of entry 3 */
+	KUNIT_ASSERT_EQ(test, 0, clear_user((void __user *)(vm->uend - 92), 92));
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			inv_run_at(test, vm, 5, 24, 3 * 24 + 20));
+	INV_EXPECT(test, vm, 3, false, 0, 3);
+	inv_expect_log(test, vm, 3);
+	test_check_model(test);
+}
+
+/* Runs of TLBIs and of ATC_INVs, of any length */
+static void inv_atc(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct rnd_state rnd;
+	u32 i, n, round;
+
+	prandom_seed_state(&rnd, 42);
+	for (round = 0; round < 300; round++) {
+		u32 change = 1 + prandom_u32_state(&rnd) % 200;
+		u8 op = CMDQ_OP_ATC_INV;
+
+		n = prandom_u32_state(&rnd) % 1200 + 1;
+		for (i = 0; i < n; i++) {
+			if (!(prandom_u32_state(&rnd) % change))
+				op ^= CMDQ_OP_ATC_INV ^ CMDQ_OP_TLBI_NH_VA;
+			inv_set(vm, i, op, 0);
+		}
+		KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, n));
+		INV_EXPECT(test, vm, n, false, 0, 0);
+		inv_expect_log(test, vm, n);
+	}
+	test_check_model(test);
+}
+
+/* An ATC_INV that times out: its run is not known to be complete */
+static void inv_atc_timeout(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	static const struct {
+		u32 from, to, bad, num, index;
+	} runs[] = {
+		{ 0, 1, 0, 0, 0 },
+		{ 0, 5, 3, 0, 4 },
+		{ 3, 9, 3, 3, 8 },
+		{ 20, 64, 63, 20, 63 },
+		/* A run in two blocks is two batches */
+		{ 500, 600, 505, 500, 511 },
+		{ 500, 600, 550, 512, 599 },
+		{ 512, 520, 519, 512, 519 },
+		{ 700, 701, 700, 700, 700 },
+	};
+	u32 i, j, n;
+
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		n = runs[i].to > 64 ? 800 : 64;
+		inv_fill(vm, n);
+		for (j = runs[i].from; j < runs[i].to; j++)
+			inv_set(vm, j, CMDQ_OP_ATC_INV,
+				j == runs[i].bad ? TEST_F_ATC : 0);
+		KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
+		INV_EXPECT(test, vm, runs[i].num, true,
+			   IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC,
+			   runs[i].index);
+	}
+	test_check_model(test);
+}
+
+/* An SMMU that hangs, from the start and from the second block on */
+static void inv_hang(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+
+	m->smmu.cmdq_errors.timeout_us = 2000;
+	m->paused = true;
+	inv_fill(vm, 1300);
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 10));
+	INV_EXPECT(test, vm, 0, false, 0, 9);
+	m->paused = false;
+	test_drain(m);
+
+	/* Aborts of the fetch for ever: given up with the code it has */
+	m->abt_slot = test_slot(m, m->rd + 600);
+	m->abt_count = -1;
+	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 600);
+	m->abt_count = 0;
+	while (test_step(m) || test_irq(m))
+		;
+
+	/* Those before an ATC_INV are known to be complete */
+	inv_fill(vm, 1300);
+	inv_set(vm, 599, CMDQ_OP_ATC_INV, 0);
+	m->abt_slot = test_slot(m, m->rd + 610);
+	m->abt_count = -1;
+	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 1300));
+	/* 512 commands, 87 and CMD_SYNC, 1 and CMD_SYNC: slot 610 is 608 */
+	INV_EXPECT(test, vm, 600, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 608);
+	m->abt_count = 0;
+	while (test_step(m) || test_irq(m))
+		;
+	inv_fill(vm, 1);
+	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 1));
+	test_check_model(test);
+}
+
+/* The caller is killed between two blocks */
+static void inv_killed(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	int ret;
+
+	inv_fill(vm, 1300);
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_tsk_thread_flag(current, TIF_SIGPENDING);
+	ret = inv_run(test, vm, 1300);
+	sigdelset(&current->pending.signal, SIGKILL);
+	clear_tsk_thread_flag(current, TIF_SIGPENDING);
+	KUNIT_EXPECT_EQ(test, ret, -EINTR);
+	INV_EXPECT(test, vm, INV_BLOCK, false, 0, INV_BLOCK);
+	inv_expect_log(test, vm, INV_BLOCK);
+	test_check_model(test);
+}
+
+static struct kunit_case inv_cases[] = {
+	KUNIT_CASE(inv_lengths),
+	KUNIT_CASE(inv_arguments),
+	KUNIT_CASE(inv_check_fails),
+	KUNIT_CASE(inv_hw_ill),
+	KUNIT_CASE(inv_fault),
+	KUNIT_CASE(inv_long_entries),
+	KUNIT_CASE(inv_atc),
+	KUNIT_CASE(inv_atc_timeout),
+	KUNIT_CASE(inv_hang),
+	KUNIT_CASE(inv_killed),
+	{}
+};
+
+static struct kunit_suite arm_smmu_vinvalidate_suite = {
+	.name = "arm-smmu-v3-vinvalidate",
+	.init = inv_init,
+	.test_cases = inv_cases,
+};
+
+kunit_test_suites(&arm_smmu_cmdq_suite, &arm_smmu_vinvalidate_suite);
