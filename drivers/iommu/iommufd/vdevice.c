@@ -17,8 +17,10 @@
  * other two, so that the ID is not given to another object under the user's
  * nose.
  *
- * An unbind can't meet an allocation in flight: that holds a short term
- * reference on the device, which the unbind waits for before it gets here.
+ * An unbind can't meet a vDEVICE that is being made: the device is held by a
+ * short term reference, which the unbind waits for before it gets here. User
+ * memory is not written before that reference is dropped, or a page fault that
+ * the user handles could hold up the unbind.
  */
 #include <linux/iommu.h>
 #include <linux/rcupdate.h>
@@ -76,7 +78,10 @@ void iommufd_device_remove_vdev(struct iommufd_device *idev)
 	mutex_unlock(&idev->ictx->vdev_lock);
 }
 
-/* Make and publish: on success all is done but to tell the user */
+/*
+ * Make and publish: on success all is done but to tell the user. From then on
+ * the device can be unbound and leave a tombstone.
+ */
 static int vdevice_publish(struct iommufd_vdevice_object *vdev,
 			   struct iommufd_viommu_object *viommu,
 			   struct iommufd_device *idev)
@@ -167,9 +172,10 @@ int iommufd_vdevice_alloc_ioctl(struct iommufd_ucmd *ucmd)
 	}
 
 	vdev = vdevice_alloc(ucmd->ictx, viommu, idev, cmd->virt_id);
+	iommufd_put_object(ucmd->ictx, &idev->obj);
 	if (IS_ERR(vdev)) {
 		rc = PTR_ERR(vdev);
-		goto out_put_idev;
+		goto out_put_viommu;
 	}
 
 	cmd->out_vdevice_id = vdev->obj.id;
@@ -179,8 +185,6 @@ int iommufd_vdevice_alloc_ioctl(struct iommufd_ucmd *ucmd)
 	else
 		iommufd_object_finalize(ucmd->ictx, &vdev->obj);
 
-out_put_idev:
-	iommufd_put_object(ucmd->ictx, &idev->obj);
 out_put_viommu:
 	iommufd_put_object(ucmd->ictx, &viommu->obj);
 	return rc;

@@ -147,10 +147,10 @@ int iommufd_viommu_alloc_ioctl(struct iommufd_ucmd *ucmd)
 	}
 
 	viommu = viommu_alloc(ucmd, idev, hwpt, ops);
-	if (IS_ERR(viommu)) {
-		rc = PTR_ERR(viommu);
-		goto out_put_hwpt;
-	}
+	iommufd_put_object(ucmd->ictx, &hwpt->common.obj);
+	iommufd_put_object(ucmd->ictx, &idev->obj);
+	if (IS_ERR(viommu))
+		return PTR_ERR(viommu);
 
 	cmd->out_viommu_id = viommu->obj.id;
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
@@ -158,9 +158,8 @@ int iommufd_viommu_alloc_ioctl(struct iommufd_ucmd *ucmd)
 		iommufd_object_abort_and_destroy(ucmd->ictx, &viommu->obj);
 	else
 		iommufd_object_finalize(ucmd->ictx, &viommu->obj);
+	return rc;
 
-out_put_hwpt:
-	iommufd_put_object(ucmd->ictx, &hwpt->common.obj);
 out_put_idev:
 	iommufd_put_object(ucmd->ictx, &idev->obj);
 	return rc;
