@@ -8,7 +8,7 @@ VM := tools/testing/viommu
 
 .DEFAULT_GOAL := help
 .PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
-.PHONY: patches check-series
+.PHONY: patches check-series docs
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -25,6 +25,7 @@ help:
 #:   make headers     build/headers/include/, the uAPI headers of the series (arm64)
 #:   make kernel-x86  build drivers/iommu for x86_64, IOMMUFD=y and =m, no SMMU
 #:   make base        build/base/ := linux-source-6.12, unpacked and nothing else
+#:   make docs        build/docs/index.html, the documentation of the series
 #:
 #: Working on the series
 #:   make refresh     take edits made in build/linux/ back to the overlay and the hooks
@@ -67,6 +68,10 @@ check: deps
 
 check-long: deps
 	@$(VM)/check-long.sh
+
+docs: tree
+	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme
+	@series/docs.sh
 
 patches: base
 	@series/patches.sh
