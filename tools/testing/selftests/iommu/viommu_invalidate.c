@@ -515,9 +515,14 @@ static void *flip(void *arg)
 	struct flipper *flipper = arg;
 	__u32 *cache_id = &flipper->entry->cache_id;
 
+	__u32 value = 0;
+	int i;
+
+	/* It stays a while each time, so that one CPU can leave it at either */
 	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
-		__atomic_store_n(cache_id, 0x20000000, __ATOMIC_RELAXED);
-		__atomic_store_n(cache_id, 0, __ATOMIC_RELAXED);
+		value ^= 0x20000000;
+		for (i = 0; i != 16; i++)
+			__atomic_store_n(cache_id, value, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
