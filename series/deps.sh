@@ -5,7 +5,8 @@
 # is missing. Arguments are packages to install in addition.
 . "$(dirname "$0")/lib.sh"
 
-QEMU_MIN=9.2			# nested stage of the emulated SMMUv3
+QEMU_MIN=1:9.2			# nested stage of the emulated SMMUv3
+SOURCE_MIN=6.12.117		# what the hooks apply to
 
 packages=(
 	"$SOURCE_PACKAGE" quilt git make python3 perl xz-utils zstd rsync ccache
@@ -27,24 +28,27 @@ version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null; }
 command -v dpkg-query >/dev/null ||
 	die "only Debian is known here; install the equivalents of: ${packages[*]}"
 
+# at_least VERSION MINIMUM: MINIMUM is an upstream version, with epoch if it has one
+at_least() { [ -n "$1" ] && [ "$1" != "(none)" ] && dpkg --compare-versions "$1" ge "$2~"; }
+
 missing=()
 for p in "${packages[@]}"; do
-	installed "$p" || missing+=("$p")
+	case $p in
+	qemu-system-arm) at_least "$(version "$p")" "$QEMU_MIN" || missing+=("$p") ;;
+	"$SOURCE_PACKAGE") at_least "$(version "$p")" "$SOURCE_MIN" || missing+=("$p") ;;
+	*) installed "$p" || missing+=("$p") ;;
+	esac
 done
-qemu_old=
-if ! installed qemu-system-arm || dpkg --compare-versions "$(version qemu-system-arm)" lt "1:$QEMU_MIN~"; then
-	qemu_old=1
-fi
-[ ${#missing[@]} != 0 ] || [ -n "$qemu_old" ] || exit 0
+[ ${#missing[@]} != 0 ] || exit 0
 if [ -n "${PRINT:-}" ]; then
-	echo "missing: ${missing[*]:-nothing}${qemu_old:+; QEMU >= $QEMU_MIN}"
+	echo "missing or too old: ${missing[*]}"
 	exit 1
 fi
 
 root=()
 if [ "$(id -u)" != 0 ]; then
 	command -v sudo >/dev/null ||
-		die "missing packages (${missing[*]}${qemu_old:+ qemu-system-arm >= $QEMU_MIN}): run 'make deps' as root"
+		die "missing or too old: ${missing[*]}: run 'make deps' as root"
 	root=(sudo)
 fi
 apt() {
@@ -58,31 +62,39 @@ export NEXT="make deps (as root, with the network up)"
 
 step "apt-get update" deps-update update
 
-# Debian 12's own QEMU (7.2) knows no nested SMMUv3: take the one of backports
-target=()
 candidate() { apt-cache policy "$1" | sed -n 's/^  Candidate: //p'; }
-available() { [ -n "$(candidate "$1")" ] && [ "$(candidate "$1")" != "(none)" ]; }
 newest() { apt-cache madison "$1" | awk '{ print $3 }' | sort -V | tail -n 1; }
 
-if [ -n "$qemu_old" ] &&
-   dpkg --compare-versions "$(newest qemu-system-arm)" lt "1:$QEMU_MIN~" &&
-   [ "$codename" = bookworm ]; then
-	say "adding bookworm-backports to apt's sources, for QEMU >= $QEMU_MIN"
-	"${root[@]}" tee /etc/apt/sources.list.d/viommu-backports.sources >/dev/null <<-EOS
+# add_source SUITE URI: one more archive of Debian's
+add_source() {
+	say "adding $1 to apt's sources, for ${missing[*]}"
+	"${root[@]}" tee "/etc/apt/sources.list.d/viommu-$1.sources" >/dev/null <<-EOS
 		Types: deb
-		URIs: http://deb.debian.org/debian
-		Suites: bookworm-backports
+		URIs: $2
+		Suites: $1
 		Components: main
 		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 	EOS
 	step "apt-get update" deps-update update
-fi
-if [ -n "$qemu_old" ]; then
-	if dpkg --compare-versions "$(candidate qemu-system-arm)" lt "1:$QEMU_MIN~"; then
-		target=(-t "$codename-backports")
+}
+
+needs() { [[ " ${missing[*]} " = *" $1 "* ]]; }
+
+# Debian 12's own QEMU (7.2) knows no nested SMMUv3: take the one of backports.
+# Both releases have the source of their current 6.12 kernel in the security archive.
+if needs qemu-system-arm; then
+	if ! at_least "$(newest qemu-system-arm)" "$QEMU_MIN"; then
+		add_source "$codename-backports" http://deb.debian.org/debian
 	fi
-	TAIL=30 step "installing QEMU" deps-qemu install "${target[@]}" qemu-system-arm
+	release=()
+	at_least "$(candidate qemu-system-arm)" "$QEMU_MIN" || release=(-t "$codename-backports")
+	TAIL=30 step "installing QEMU" deps-qemu install "${release[@]}" qemu-system-arm
+	at_least "$(version qemu-system-arm)" "$QEMU_MIN" ||
+		die "$codename has no qemu-system-arm >= $QEMU_MIN"
 fi
-available "$SOURCE_PACKAGE" ||
-	die "apt knows no $SOURCE_PACKAGE: enable $codename-security (or $codename-backports) in apt's sources"
-TAIL=30 step "installing ${#missing[@]} packages" deps-install install "${packages[@]}"
+if needs "$SOURCE_PACKAGE" && ! at_least "$(candidate "$SOURCE_PACKAGE")" "$SOURCE_MIN"; then
+	add_source "$codename-security" http://deb.debian.org/debian-security
+	at_least "$(candidate "$SOURCE_PACKAGE")" "$SOURCE_MIN" ||
+		die "$codename has no $SOURCE_PACKAGE >= $SOURCE_MIN"
+fi
+TAIL=30 step "installing packages (${#missing[@]} missing)" deps-install install "${missing[@]}"
