@@ -77,7 +77,6 @@ patches: base
 	@series/patches.sh
 
 check-series: tree patches
-	@series/deps.sh python3-git python3-ply
 	@series/check-series.sh $(if $(BUILD),--build)
 
 clean:
