@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit: updates of an STE that is in use, to and from nested domains
+ * KUnit: STE updates to and from nested domains, unmaps in a nest parent
  *
- * The writer's sync callback stands for the SMMU: it sees the STE whenever the
- * driver lets the SMMU see it, and checks what must hold at every such moment.
+ * An STE that is in use must be good whenever the SMMU looks. The writer's sync
+ * callback stands for the SMMU: it sees the STE whenever the driver lets the
+ * SMMU see it, and checks what must hold at every such moment.
  */
 #include <kunit/test.h>
 #include <linux/bitfield.h>
+#include <linux/io.h>
+#include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
+#include "arm-smmu-v3-cmdq-error.h"
 #include "arm-smmu-v3-viommu.h"
 
 #define TEST_VMID_PARENT	3
@@ -295,7 +299,230 @@ static struct kunit_suite nested_test_suite = {
 	.name = "arm-smmu-v3-nested",
 	.test_cases = nested_test_cases,
 };
-kunit_test_suite(nested_test_suite);
+
+/*
+ * Unmaps in a nest parent. The SMMU is one that has consumed every command as
+ * soon as it is told of it, because CMDQ_CONS and CMDQ_PROD are the same word of
+ * memory. What the driver issued is then found in the queue, in order.
+ */
+
+#define PARENT_TEST_QSHIFT	8
+#define PARENT_TEST_SID		0x10
+
+struct parent_test {
+	struct arm_smmu_device smmu;
+	struct arm_smmu_domain parent;
+	struct arm_smmu_viommu viommu[2];
+	struct arm_smmu_master master[2];
+	struct arm_smmu_stream stream[2];
+	struct arm_smmu_master_domain master_domain[2];
+};
+
+static int parent_test_init(struct kunit *test)
+{
+	struct parent_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	struct arm_smmu_cmdq *cmdq;
+	u32 *cons;
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+
+	cmdq = &t->smmu.cmdq;
+	t->smmu.features = ARM_SMMU_FEAT_RANGE_INV | ARM_SMMU_FEAT_ATS |
+			   ARM_SMMU_FEAT_NESTING;
+	t->smmu.base = (void __iomem *)kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t->smmu.base);
+	arm_smmu_cmdq_errors_init(&t->smmu);
+
+	cons = kunit_kzalloc(test, sizeof(*cons), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, cons);
+	cmdq->q.cons_reg = (u32 __iomem *)cons;
+	cmdq->q.prod_reg = (u32 __iomem *)cons;
+	cmdq->q.ent_dwords = CMDQ_ENT_DWORDS;
+	cmdq->q.llq.max_n_shift = PARENT_TEST_QSHIFT;
+	cmdq->q.base = kunit_kcalloc(test, 1 << PARENT_TEST_QSHIFT,
+				     1 << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
+	cmdq->valid_map = kunit_kcalloc(test, BITS_TO_LONGS(1 << PARENT_TEST_QSHIFT),
+					sizeof(*cmdq->valid_map), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, cmdq->q.base);
+	KUNIT_ASSERT_NOT_NULL(test, cmdq->valid_map);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		t->viommu[i].smmu = &t->smmu;
+		t->viommu[i].s2_parent = &t->parent;
+		t->viommu[i].limits.vmid = TEST_VMID_A + i;
+		t->stream[i].id = PARENT_TEST_SID + i;
+		t->master[i].smmu = &t->smmu;
+		t->master[i].streams = &t->stream[i];
+		t->master[i].num_streams = 1;
+		t->master_domain[i].master = &t->master[i];
+		t->master_domain[i].ssid = IOMMU_NO_PASID;
+	}
+
+	t->parent.smmu = &t->smmu;
+	t->parent.domain.pgsize_bitmap = SZ_4K | SZ_2M | SZ_1G;
+	INIT_LIST_HEAD(&t->parent.devices);
+	spin_lock_init(&t->parent.devices_lock);
+	KUNIT_ASSERT_EQ(test, arm_smmu_nest_parent_init(&t->parent,
+							&t->master[0], 0), 0);
+	return 0;
+}
+
+static unsigned int parent_test_issued(struct parent_test *t)
+{
+	return readl(t->smmu.cmdq.q.prod_reg);
+}
+
+static u64 parent_test_cmd(struct parent_test *t, unsigned int n, unsigned int word)
+{
+	return le64_to_cpu(t->smmu.cmdq.q.base[n * CMDQ_ENT_DWORDS + word]);
+}
+
+static u8 parent_test_op(struct parent_test *t, unsigned int n)
+{
+	return FIELD_GET(CMDQ_0_OP, parent_test_cmd(t, n, 0));
+}
+
+static u16 parent_test_vmid(struct parent_test *t, unsigned int n)
+{
+	return FIELD_GET(CMDQ_TLBI_0_VMID, parent_test_cmd(t, n, 0));
+}
+
+/* The first command of the VMID, from @n on; fails the test if there is none */
+static unsigned int parent_test_find(struct kunit *test, unsigned int n, u8 op,
+				     u16 vmid)
+{
+	struct parent_test *t = test->priv;
+
+	for (; n < parent_test_issued(t); n++)
+		if (parent_test_op(t, n) == op &&
+		    (op == CMDQ_OP_CMD_SYNC || parent_test_vmid(t, n) == vmid))
+			return n;
+	KUNIT_FAIL(test, "no command 0x%x of VMID %u", op, vmid);
+	return n;
+}
+
+static void parent_test_range(struct kunit *test)
+{
+	struct parent_test *t = test->priv;
+	unsigned int i, n;
+
+	/* Without a vIOMMU there is nothing to do */
+	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, SZ_4K, SZ_4K, true);
+	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 0);
+
+	arm_smmu_nest_parent_join(&t->viommu[0]);
+	arm_smmu_nest_parent_join(&t->viommu[1]);
+	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, 3 * SZ_4K, SZ_4K,
+				       true);
+
+	for (i = 0; i < 2; i++) {
+		u16 vmid = t->viommu[i].limits.vmid;
+
+		n = parent_test_find(test, 0, CMDQ_OP_TLBI_S2_IPA, vmid);
+		KUNIT_EXPECT_EQ(test,
+				parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_IPA_MASK,
+				0x40000000);
+		KUNIT_EXPECT_TRUE(test, parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_LEAF);
+		n = parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
+		n = parent_test_find(test, n, CMDQ_OP_TLBI_NH_ALL, vmid);
+		KUNIT_EXPECT_EQ(test, parent_test_cmd(t, n, 1), 0);
+		parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
+	}
+
+	/* A vIOMMU that left is left alone */
+	arm_smmu_nest_parent_leave(&t->viommu[0]);
+	i = parent_test_issued(t);
+	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, SZ_4K, SZ_4K, true);
+	KUNIT_EXPECT_GT(test, parent_test_issued(t), i);
+	for (; i < parent_test_issued(t); i++)
+		if (parent_test_op(t, i) != CMDQ_OP_CMD_SYNC)
+			KUNIT_EXPECT_EQ(test, parent_test_vmid(t, i),
+					t->viommu[1].limits.vmid);
+	arm_smmu_nest_parent_leave(&t->viommu[1]);
+}
+
+static void parent_test_all(struct kunit *test)
+{
+	struct parent_test *t = test->priv;
+	unsigned int i, n;
+
+	arm_smmu_nest_parent_join(&t->viommu[0]);
+	arm_smmu_nest_parent_join(&t->viommu[1]);
+	arm_smmu_nest_parent_inv_all(&t->parent);
+	for (i = 0; i < 2; i++) {
+		n = parent_test_find(test, 0, CMDQ_OP_TLBI_S12_VMALL,
+				     t->viommu[i].limits.vmid);
+		parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
+	}
+	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 4);
+}
+
+/* The ATC of a device on a nested domain goes as a whole, others by address */
+static void parent_test_atc(struct kunit *test)
+{
+	struct parent_test *t = test->priv;
+	unsigned int n, nested = 0, plain = 0;
+
+	t->master_domain[0].nested = true;
+	for (n = 0; n < 2; n++) {
+		t->master[n].ats_enabled = true;
+		list_add_tail(&t->master_domain[n].devices_elm,
+			      &t->parent.devices);
+		atomic_inc(&t->parent.nr_ats_masters);
+	}
+
+	arm_smmu_atc_inv_domain(&t->parent, 0x40001000, SZ_4K);
+
+	for (n = 0; n < parent_test_issued(t); n++) {
+		u64 w0 = parent_test_cmd(t, n, 0), w1 = parent_test_cmd(t, n, 1);
+
+		if (parent_test_op(t, n) != CMDQ_OP_ATC_INV)
+			continue;
+		KUNIT_EXPECT_FALSE(test, w0 & (CMDQ_0_SSV | CMDQ_ATC_0_GLOBAL));
+		if (FIELD_GET(CMDQ_ATC_0_SID, w0) == PARENT_TEST_SID) {
+			KUNIT_EXPECT_EQ(test, w1, ATC_INV_SIZE_ALL);
+			nested++;
+		} else {
+			KUNIT_EXPECT_EQ(test, w1, 0x40001000);
+			plain++;
+		}
+	}
+	KUNIT_EXPECT_EQ(test, nested, 1);
+	KUNIT_EXPECT_EQ(test, plain, 1);
+}
+
+/* What a nest parent can't be */
+static void parent_test_refused(struct kunit *test)
+{
+	struct parent_test *t = test->priv;
+	struct arm_smmu_domain domain = {};
+
+	KUNIT_EXPECT_EQ(test,
+			arm_smmu_nest_parent_init(&domain, &t->master[0],
+						  IOMMU_HWPT_ALLOC_DIRTY_TRACKING),
+			-EOPNOTSUPP);
+	t->smmu.features &= ~ARM_SMMU_FEAT_NESTING;
+	KUNIT_EXPECT_EQ(test,
+			arm_smmu_nest_parent_init(&domain, &t->master[0], 0),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_FALSE(test, domain.nest_parent);
+}
+
+static struct kunit_case parent_test_cases[] = {
+	KUNIT_CASE(parent_test_range),
+	KUNIT_CASE(parent_test_all),
+	KUNIT_CASE(parent_test_atc),
+	KUNIT_CASE(parent_test_refused),
+	{}
+};
+
+static struct kunit_suite parent_test_suite = {
+	.name = "arm-smmu-v3-nest-parent",
+	.init = parent_test_init,
+	.test_cases = parent_test_cases,
+};
+kunit_test_suites(&nested_test_suite, &parent_test_suite);
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 MODULE_LICENSE("GPL");

@@ -72,6 +72,7 @@ int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
 	spin_lock_init(&smmu_domain->viommus_lock);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_init);
 
 /**
  * arm_smmu_nest_parent_join() - Have the nest parent know of a vIOMMU
@@ -90,6 +91,7 @@ void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu)
 	/* Pairs with arm_smmu_nest_parent_mb() */
 	smp_mb();
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_join);
 
 /**
  * arm_smmu_nest_parent_leave() - Undo arm_smmu_nest_parent_join()
@@ -106,6 +108,7 @@ void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu)
 	spin_unlock(&s2_parent->viommus_lock);
 	synchronize_rcu();
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_leave);
 
 /*
  * Either an unmap sees a vIOMMU that joins, or the SMMU sees the unmap when it
@@ -150,6 +153,7 @@ void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent)
 		arm_smmu_viommu_inv_vmid(viommu, CMDQ_OP_TLBI_S12_VMALL);
 	rcu_read_unlock();
 }
+EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_all);
 
 /**
  * __arm_smmu_nest_parent_inv_range() - Drop what is based on a range of a nest
@@ -194,6 +198,7 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 	}
 	rcu_read_unlock();
 }
+EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_range);
 
 /**
  * arm_smmu_nested_atc_inv_to_cmd() - The ATC_INV for a device on a nested domain
