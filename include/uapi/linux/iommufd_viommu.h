@@ -84,7 +84,9 @@ struct iommu_viommu_alloc {
  *
  * Errors: ENOENT for an unknown vIOMMU or device; EINVAL for a device behind
  * another physical IOMMU and for a @virt_id out of the type's range; EEXIST for
- * a device that has a vDEVICE and for a @virt_id in use on the vIOMMU.
+ * a device that has a vDEVICE and for a @virt_id in use on the vIOMMU;
+ * EOPNOTSUPP for a device that the type can't have, as one with several
+ * StreamIDs behind an %IOMMU_VIOMMU_TYPE_ARM_SMMUV3.
  */
 struct iommu_vdevice_alloc {
 	__u32 size;

@@ -155,8 +155,10 @@ static int arm_smmu_vdevice_init(struct iommufd_vdevice *core)
 
 	if (core->virt_id > U32_MAX)
 		return -EINVAL;
-	if (master->smmu != viommu->smmu || !arm_smmu_master_can_nest(master))
+	if (master->smmu != viommu->smmu)
 		return -EINVAL;
+	if (!arm_smmu_master_can_nest(master))
+		return -EOPNOTSUPP;
 	/*
 	 * A vSID stands for one stream: one guest command for several would
 	 * take several host commands, and their number is the guest's choice.
