@@ -19,6 +19,8 @@
 #include "arm-smmu-v3-vcmd.h"
 #include "arm-smmu-v3-vste.h"
 
+struct arm_smmu_attach_state;
+
 /**
  * struct arm_smmu_viommu - A vSMMU: a guest's view of one physical SMMU
  * @core: What iommufd knows of it
