@@ -18,6 +18,7 @@ must "the machine's IORT" iort iort
 
 vm_tests ""
 
+host results results "$here/results-test.py"
 if [ -f "$here/fuzz/Makefile" ]; then
 	host fuzz fuzz env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" check
 fi
