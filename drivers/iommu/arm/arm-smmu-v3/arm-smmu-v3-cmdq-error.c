@@ -364,8 +364,9 @@ static void arm_smmu_cmdq_write_range(struct arm_smmu_device *smmu,
 	if (IS_ENABLED(CONFIG_CPU_LITTLE_ENDIAN)) {
 		memcpy(Q_ENT(q, range->start), range->cmds,
 		       first << CMDQ_ENT_SZ_SHIFT);
-		memcpy(q->base, range->cmds + first * CMDQ_ENT_DWORDS,
-		       (range->num - first) << CMDQ_ENT_SZ_SHIFT);
+		if (unlikely(first < range->num))
+			memcpy(q->base, range->cmds + first * CMDQ_ENT_DWORDS,
+			       (range->num - first) << CMDQ_ENT_SZ_SHIFT);
 	} else {
 		for (i = 0; i < range->num; i++) {
 			__le64 *ent = Q_ENT(q, range->start + i);

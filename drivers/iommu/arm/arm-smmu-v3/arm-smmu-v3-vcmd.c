@@ -71,6 +71,7 @@ enum {
 #define VCMD_CHECK_RANGE	BIT(0)
 #define VCMD_CHECK_STREAM	BIT(1)
 #define VCMD_CHECK_ATC		BIT(2)
+#define VCMD_CHECK_SLOW		BIT(3)
 
 /*
  * @opcode: What the guest says
@@ -252,10 +253,14 @@ void arm_smmu_vcmd_limits_init(struct arm_smmu_vcmd_limits *limits, u32 idr0,
 			rule->keep[0] |= arm_smmu_vcmd_ssid_mask(limits);
 
 		rule->match = op->opcode;
-		rule->set = op->host_opcode ?: op->opcode;
+		rule->flip = rule->match ^ (op->host_opcode ?: op->opcode);
 		if (op->set_vmid)
-			rule->set |= FIELD_PREP(CMDQ_TLBI_0_VMID, vmid);
+			rule->flip ^= FIELD_PREP(CMDQ_TLBI_0_VMID, vmid);
 		rule->checks = op->checks;
+		/* Five bits of SCALE can't be out of range */
+		if ((op->checks & VCMD_CHECK_STREAM) ||
+		    ((op->checks & VCMD_CHECK_RANGE) && have[VCMD_RIL_DS]))
+			rule->checks |= VCMD_CHECK_SLOW;
 		limits->index[op->opcode] = i + 1;
 	}
 }
@@ -297,32 +302,44 @@ arm_smmu_vcmd_convert_stream(const struct arm_smmu_vcmd_limits *limits,
 	return true;
 }
 
+/*
+ * @rule is that of the command before, and is most often right for this one too:
+ * a guest that unmaps a range sends many of a kind. @ranges is that of @limits.
+ */
 static __always_inline bool
-arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
+arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits, u32 ranges,
+		      struct arm_smmu_vcmd_rule *rule,
 		      arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 		      const u64 guest[2], u64 host[2])
 {
 	u64 w0 = guest[0], w1 = guest[1];
-	size_t index = limits->index[FIELD_GET(CMDQ_0_OP, w0)];
-	const struct arm_smmu_vcmd_rule *rule = &limits->rules[index];
 
-	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
+	if ((w0 & ~rule->keep[0]) != rule->match) {
+		size_t index = limits->index[FIELD_GET(CMDQ_0_OP, w0)];
+
+		*rule = limits->rules[index];
+		if ((w0 & ~rule->keep[0]) != rule->match)
+			return false;
+	}
+	if (w1 & ~rule->keep[1])
 		return false;
 
 	if (rule->checks & VCMD_CHECK_RANGE) {
 		unsigned int n = FIELD_GET(VCMD_TLBI_1_TG_TTL, w1);
 
-		if (w0 & VCMD_TLBI_0_RANGE)
-			n |= BIT(4);
-		if (!(limits->ranges & BIT(n)) ||
-		    FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
+		if (!((w0 & VCMD_TLBI_0_RANGE ? ranges >> 16 : ranges) & BIT(n)))
 			return false;
 	}
 
-	w0 = (w0 & rule->keep[0]) | rule->set;
-	if (rule->checks & VCMD_CHECK_STREAM)
-		return arm_smmu_vcmd_convert_stream(limits, lookup, ctx,
-						    rule->checks, w0, w1, host);
+	w0 ^= rule->flip;
+	if (unlikely(rule->checks & VCMD_CHECK_SLOW)) {
+		if (rule->checks & VCMD_CHECK_STREAM)
+			return arm_smmu_vcmd_convert_stream(limits, lookup, ctx,
+							    rule->checks, w0,
+							    w1, host);
+		if (FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
+			return false;
+	}
 
 	host[0] = w0;
 	host[1] = w1;
@@ -348,7 +365,10 @@ u32 arm_smmu_vcmd_check(const struct arm_smmu_vcmd_limits *limits,
 			arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 			const u64 guest[2], u64 host[2])
 {
-	return arm_smmu_vcmd_convert(limits, lookup, ctx, guest, host) ?
+	struct arm_smmu_vcmd_rule rule = limits->rules[0];
+
+	return arm_smmu_vcmd_convert(limits, limits->ranges, &rule, lookup, ctx,
+				     guest, host) ?
 		       CMDQ_ERR_CERROR_NONE_IDX :
 		       CMDQ_ERR_CERROR_ILL_IDX;
 }
@@ -371,9 +391,12 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 				       void *ctx, u64 *cmds, unsigned int n)
 {
 	u64 *cmd, *end = cmds + (size_t)n * CMDQ_ENT_DWORDS;
+	struct arm_smmu_vcmd_rule rule = limits->rules[0];
+	const u32 ranges = limits->ranges;
 
 	for (cmd = cmds; cmd != end; cmd += CMDQ_ENT_DWORDS)
-		if (!arm_smmu_vcmd_convert(limits, lookup, ctx, cmd, cmd))
+		if (!arm_smmu_vcmd_convert(limits, ranges, &rule, lookup, ctx,
+					   cmd, cmd))
 			break;
 	return (cmd - cmds) / CMDQ_ENT_DWORDS;
 }

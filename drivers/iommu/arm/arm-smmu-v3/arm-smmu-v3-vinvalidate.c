@@ -102,20 +102,42 @@ VISIBLE_IF_KUNIT bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master)
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vinv_has_ats);
 
+/*
+ * struct arm_smmu_vinv_streams - The vSIDs of a block
+ * @viommu: Whose they are
+ * @found: There was one. The block may have ATC_INVs only then.
+ * @vsid: The last one
+ * @target: What it stands for, until the end of the RCU read-side critical
+ *          section
+ */
+struct arm_smmu_vinv_streams {
+	struct arm_smmu_viommu *viommu;
+	bool found;
+	u32 vsid;
+	struct arm_smmu_vcmd_target target;
+};
+
 static bool arm_smmu_vinv_lookup(void *ctx, u32 vsid,
 				 struct arm_smmu_vcmd_target *target)
 {
-	struct arm_smmu_viommu *viommu = ctx;
+	struct arm_smmu_vinv_streams *streams = ctx;
 	struct iommufd_vdevice *core;
 	struct arm_smmu_vdevice *vdev;
 
-	core = iommufd_viommu_find_vdev(&viommu->core, vsid);
-	if (!core)
-		return false;
+	/* Most often it is the same again */
+	if (!streams->found || streams->vsid != vsid) {
+		core = iommufd_viommu_find_vdev(&streams->viommu->core, vsid);
+		if (!core)
+			return false;
 
-	vdev = to_arm_smmu_vdevice(core);
-	target->sid = vdev->sid;
-	target->ats = arm_smmu_vinv_has_ats(vdev->master);
+		vdev = to_arm_smmu_vdevice(core);
+		streams->found = true;
+		streams->vsid = vsid;
+		streams->target.sid = vdev->sid;
+		streams->target.ats = arm_smmu_vinv_has_ats(vdev->master);
+	}
+
+	*target = streams->target;
 	return true;
 }
 
@@ -184,7 +206,7 @@ static u32 arm_smmu_vinv_run_len(const u64 *cmds, u32 n, bool atc)
  */
 static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 {
-	struct arm_smmu_viommu *viommu = vinv->viommu;
+	struct arm_smmu_vinv_streams streams = { .viommu = vinv->viommu };
 	u64 *cmds = vinv->cmds;
 	u32 i, good, left;
 	int ret;
@@ -196,8 +218,9 @@ static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 
 	guard(rcu)();
 
-	good = arm_smmu_vcmd_check_array(&viommu->limits, arm_smmu_vinv_lookup,
-					 viommu, cmds, n);
+	good = arm_smmu_vcmd_check_array(&vinv->viommu->limits,
+					 arm_smmu_vinv_lookup, &streams, cmds,
+					 n);
 	if (good < n)
 		last = true;
 
@@ -205,7 +228,7 @@ static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 		bool atc = arm_smmu_vinv_is_atc(cmds);
 		u32 run = left;
 
-		if (viommu->limits.ats)
+		if (streams.found)
 			run = arm_smmu_vinv_run_len(cmds, left, atc);
 
 		/* The TLBIs and CFGIs of the block before this one */
@@ -320,7 +343,8 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 				     struct iommu_user_data_array *array,
 				     struct iommufd_invalidate_report *report)
 {
-	u64 small[ARM_SMMU_VINV_SMALL * CMDQ_ENT_DWORDS];
+	/* No entry of it is used that was not read into it */
+	u64 small[ARM_SMMU_VINV_SMALL * CMDQ_ENT_DWORDS] __uninitialized;
 	struct arm_smmu_vinv vinv = {
 		.viommu = to_arm_smmu_viommu(viommu),
 		.report = report,
