@@ -616,6 +616,60 @@ static void vcmd_test_array(struct kunit *test)
 						  &lookups, cmds[0], 0));
 }
 
+/* Two commands in an array become what each becomes alone */
+static bool vcmd_compare_array(struct kunit *test, const struct vcmd_hw *hw,
+			       const struct arm_smmu_vcmd_limits *limits,
+			       const u64 first[2], u64 w0, u64 w1)
+{
+	u64 cmds[4] = { first[0], first[1], w0, w1 };
+	u64 want[4] = { first[0], first[1], w0, w1 };
+	struct vcmd_lookups lookups = {};
+	unsigned int good, n;
+
+	n = vcmd_oracle(hw, first, want);
+	if (n)
+		n += vcmd_oracle(hw, cmds + 2, want + 2);
+	/* Left alone */
+	memcpy(want + 2 * n, cmds + 2 * n, sizeof(want) - n * 2 * sizeof(u64));
+	good = arm_smmu_vcmd_check_array(limits, vcmd_test_lookup, &lookups,
+					 cmds, 2);
+	if (good == n && !memcmp(cmds, want, sizeof(cmds)))
+		return true;
+
+	KUNIT_FAIL(test, "%016llx %016llx after %016llx %016llx: %u of %u pass",
+		   w0, w1, first[0], first[1], good, n);
+	return false;
+}
+
+/* A legal command, and then one that differs in a bit, and in its address maybe */
+static void vcmd_test_alike(struct kunit *test)
+{
+	static const u64 address[] = { 0, 0x1000, 0xfffffffffffff000 };
+	struct arm_smmu_vcmd_limits limits;
+	unsigned int n, i, bit;
+
+	for (n = 0; n < NUM_HW; n++) {
+		struct vcmd_hw hw = vcmd_hw(n);
+
+		vcmd_hw_limits(&hw, &limits);
+		for (i = 0; i < ARRAY_SIZE(vcmd_legal) * ARRAY_SIZE(address); i++) {
+			const u64 *cmd = vcmd_legal[i / ARRAY_SIZE(address)];
+			u64 w1 = cmd[1] ^ address[i % ARRAY_SIZE(address)];
+
+			if (!vcmd_compare_array(test, &hw, &limits, cmd, cmd[0], w1))
+				return;
+			for (bit = 0; bit < 64; bit++)
+				if (!vcmd_compare_array(test, &hw, &limits, cmd,
+							cmd[0] ^ BIT_ULL(bit),
+							w1) ||
+				    !vcmd_compare_array(test, &hw, &limits, cmd,
+							cmd[0],
+							w1 ^ BIT_ULL(bit)))
+					return;
+		}
+	}
+}
+
 static u64 vcmd_rand64(struct rnd_state *rnd)
 {
 	return (u64)prandom_u32_state(rnd) << 32 | prandom_u32_state(rnd);
@@ -691,6 +745,7 @@ static struct kunit_case arm_smmu_vcmd_cases[] = {
 	KUNIT_CASE(vcmd_test_ssidsize),
 	KUNIT_CASE(vcmd_test_lookups),
 	KUNIT_CASE(vcmd_test_array),
+	KUNIT_CASE(vcmd_test_alike),
 	KUNIT_CASE_SLOW(vcmd_test_random),
 	{},
 };

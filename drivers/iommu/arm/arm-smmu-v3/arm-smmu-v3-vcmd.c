@@ -56,6 +56,8 @@
 #define VCMD_TLBI_1_TG_TTL	(CMDQ_TLBI_1_TG | CMDQ_TLBI_1_TTL)
 #define VCMD_TLBI_0_ASID_LOW	GENMASK_ULL(55, 48)
 #define VCMD_TLBI_TG_16K	2
+/* Of the commands that have one */
+#define VCMD_1_ADDRESS		GENMASK_ULL(63, 12)
 
 /* Features of the SMMU that give bits of a command a meaning */
 enum {
@@ -71,7 +73,6 @@ enum {
 #define VCMD_CHECK_RANGE	BIT(0)
 #define VCMD_CHECK_STREAM	BIT(1)
 #define VCMD_CHECK_ATC		BIT(2)
-#define VCMD_CHECK_SLOW		BIT(3)
 
 /*
  * @opcode: What the guest says
@@ -253,14 +254,10 @@ void arm_smmu_vcmd_limits_init(struct arm_smmu_vcmd_limits *limits, u32 idr0,
 			rule->keep[0] |= arm_smmu_vcmd_ssid_mask(limits);
 
 		rule->match = op->opcode;
-		rule->flip = rule->match ^ (op->host_opcode ?: op->opcode);
+		rule->set = op->host_opcode ?: op->opcode;
 		if (op->set_vmid)
-			rule->flip ^= FIELD_PREP(CMDQ_TLBI_0_VMID, vmid);
+			rule->set |= FIELD_PREP(CMDQ_TLBI_0_VMID, vmid);
 		rule->checks = op->checks;
-		/* Five bits of SCALE can't be out of range */
-		if ((op->checks & VCMD_CHECK_STREAM) ||
-		    ((op->checks & VCMD_CHECK_RANGE) && have[VCMD_RIL_DS]))
-			rule->checks |= VCMD_CHECK_SLOW;
 		limits->index[op->opcode] = i + 1;
 	}
 }
@@ -302,44 +299,38 @@ arm_smmu_vcmd_convert_stream(const struct arm_smmu_vcmd_limits *limits,
 	return true;
 }
 
-/*
- * @rule is that of the command before, and is most often right for this one too:
- * a guest that unmaps a range sends many of a kind. @ranges is that of @limits.
- */
+static const struct arm_smmu_vcmd_rule *
+arm_smmu_vcmd_find_rule(const struct arm_smmu_vcmd_limits *limits, u64 w0)
+{
+	return &limits->rules[limits->index[FIELD_GET(CMDQ_0_OP, w0)]];
+}
+
 static __always_inline bool
-arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits, u32 ranges,
-		      struct arm_smmu_vcmd_rule *rule,
+arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
 		      arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 		      const u64 guest[2], u64 host[2])
 {
 	u64 w0 = guest[0], w1 = guest[1];
+	const struct arm_smmu_vcmd_rule *rule =
+		arm_smmu_vcmd_find_rule(limits, w0);
 
-	if ((w0 & ~rule->keep[0]) != rule->match) {
-		size_t index = limits->index[FIELD_GET(CMDQ_0_OP, w0)];
-
-		*rule = limits->rules[index];
-		if ((w0 & ~rule->keep[0]) != rule->match)
-			return false;
-	}
-	if (w1 & ~rule->keep[1])
+	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
 		return false;
 
 	if (rule->checks & VCMD_CHECK_RANGE) {
 		unsigned int n = FIELD_GET(VCMD_TLBI_1_TG_TTL, w1);
 
-		if (!((w0 & VCMD_TLBI_0_RANGE ? ranges >> 16 : ranges) & BIT(n)))
+		if (w0 & VCMD_TLBI_0_RANGE)
+			n |= BIT(4);
+		if (!(limits->ranges & BIT(n)) ||
+		    FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
 			return false;
 	}
 
-	w0 ^= rule->flip;
-	if (unlikely(rule->checks & VCMD_CHECK_SLOW)) {
-		if (rule->checks & VCMD_CHECK_STREAM)
-			return arm_smmu_vcmd_convert_stream(limits, lookup, ctx,
-							    rule->checks, w0,
-							    w1, host);
-		if (FIELD_GET(VCMD_TLBI_0_SCALE_DS, w0) > VCMD_TLBI_SCALE_MAX)
-			return false;
-	}
+	w0 = (w0 & rule->keep[0]) | rule->set;
+	if (rule->checks & VCMD_CHECK_STREAM)
+		return arm_smmu_vcmd_convert_stream(limits, lookup, ctx,
+						    rule->checks, w0, w1, host);
 
 	host[0] = w0;
 	host[1] = w1;
@@ -365,10 +356,7 @@ u32 arm_smmu_vcmd_check(const struct arm_smmu_vcmd_limits *limits,
 			arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 			const u64 guest[2], u64 host[2])
 {
-	struct arm_smmu_vcmd_rule rule = limits->rules[0];
-
-	return arm_smmu_vcmd_convert(limits, limits->ranges, &rule, lookup, ctx,
-				     guest, host) ?
+	return arm_smmu_vcmd_convert(limits, lookup, ctx, guest, host) ?
 		       CMDQ_ERR_CERROR_NONE_IDX :
 		       CMDQ_ERR_CERROR_ILL_IDX;
 }
@@ -390,14 +378,28 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 				       arm_smmu_vcmd_lookup_fn lookup,
 				       void *ctx, u64 *cmds, unsigned int n)
 {
-	u64 *cmd, *end = cmds + (size_t)n * CMDQ_ENT_DWORDS;
-	struct arm_smmu_vcmd_rule rule = limits->rules[0];
-	const u32 ranges = limits->ranges;
+	u64 *cmd = cmds, *end = cmds + (size_t)n * CMDQ_ENT_DWORDS;
+	u64 w0, w1, host, address;
 
-	for (cmd = cmds; cmd != end; cmd += CMDQ_ENT_DWORDS)
-		if (!arm_smmu_vcmd_convert(limits, ranges, &rule, lookup, ctx,
-					   cmd, cmd))
+	while (cmd != end) {
+		w0 = cmd[0];
+		w1 = cmd[1];
+		if (!arm_smmu_vcmd_convert(limits, lookup, ctx, cmd, cmd))
 			break;
+
+		/*
+		 * A guest that unmaps sends many of a kind. Those with another
+		 * address alone are as legal, and their word 0 becomes the same.
+		 */
+		host = cmd[0];
+		address = arm_smmu_vcmd_find_rule(limits, w0)->keep[1] &
+			  VCMD_1_ADDRESS;
+		for (cmd += CMDQ_ENT_DWORDS; cmd != end; cmd += CMDQ_ENT_DWORDS) {
+			if (cmd[0] != w0 || ((cmd[1] ^ w1) & ~address))
+				break;
+			cmd[0] = host;
+		}
+	}
 	return (cmd - cmds) / CMDQ_ENT_DWORDS;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vcmd_check_array);

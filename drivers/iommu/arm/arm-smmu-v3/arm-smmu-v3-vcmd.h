@@ -17,14 +17,14 @@
  * struct arm_smmu_vcmd_rule - One command of the guest on this SMMU
  * @keep: Bits that the guest decides, of words 0 and 1. All others must be 0,
  *        but for the opcode.
- * @flip: Bits of word 0 outside of @keep that differ between @match and what
- *        the SMMU gets: the opcode, and the VMID if the command has one
+ * @set: What word 0 becomes outside of @keep: the opcode that the SMMU gets,
+ *       and the VMID if the command has one
  * @match: What word 0 must be outside of @keep: the opcode that the guest uses
  * @checks: What the masks can't express, for arm-smmu-v3-vcmd.c alone
  */
 struct arm_smmu_vcmd_rule {
 	u64 keep[2];
-	u64 flip;
+	u64 set;
 	u32 match;
 	u32 checks;
 };

@@ -230,6 +230,14 @@ static size_t vcmd_generate(struct rnd_state *rnd, uint8_t *data, size_t max)
 			cmd[1] = rand64(rnd);
 			continue;
 		}
+		/* Like the one before, but for some bits */
+		if (how % 16 < 4 && i) {
+			cmd[0] = cmd[-2];
+			cmd[1] = cmd[-1] ^ (rand64(rnd) & ~0xfffULL);
+			if (how >> 4 & 1)
+				cmd[how >> 5 & 1] ^= 1ULL << (how >> 6 & 63);
+			continue;
+		}
 		/* Some of the fields, then maybe one bit too many */
 		cmd[0] = ops[(how >> 4) % ARRAY_SIZE(ops)];
 		if (cmd[0] < 0x10 || cmd[0] >= 0x40) {
