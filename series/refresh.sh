@@ -5,6 +5,45 @@
 # into the hook named by PATCH= (made anew if there is none of the name).
 . "$(dirname "$0")/lib.sh"
 
+# The commands of refresh_hook(). '&&' because 'set -e' is off in a condition.
+refresh_in_hooks() {
+	local f=$1 patch=$2 last=$3
+
+	mkdir -p "$HOOKS/$(dirname "$f")" &&
+	if hook_names | grep -qxF "$patch"; then
+		[ "$(quilt_in_hooks top)" = "$patch" ] || quilt_in_hooks pop "$patch"
+	else
+		quilt_in_hooks new "$patch"
+	fi &&
+	{ [ -e "$HOOKS/$f" ] || cp -p "$BASE/$f" "$HOOKS/$f"; } &&
+	{ quilt_in_hooks files | grep -qxF "$f" || quilt_in_hooks add "$f"; } &&
+	git merge-file "$HOOKS/$f" "$last" "$TREE/$f" &&
+	quilt_in_hooks refresh &&
+	while [ -n "$(quilt_in_hooks next 2>/dev/null)" ]; do
+		# Context lines of a later hook may be what was edited
+		quilt_in_hooks push && quilt_in_hooks refresh || return 1
+	done
+}
+
+# Put what was edited in file $1 since $3, its last synced content, into hook $2.
+# Hooks after $2 are taken off for that and put back on, so that an edit can go
+# into a hook in the middle. All or nothing.
+refresh_hook() {
+	local f=$1 patch=$2 last=$3 save
+
+	save=$(mktemp -d "$B/refresh.XXXXXX")
+	cp -a "$PATCHES/." "$save"
+	if refresh_in_hooks "$f" "$patch" "$last" >"$B/refresh.log" 2>&1; then
+		rm -rf "$save"
+		return 0
+	fi
+	rsync -a --delete "$save/" "$PATCHES/"
+	rm -rf "$save"
+	make_hooks
+	say "$f does not go into $patch, nothing changed (see $B/refresh.log)"
+	return 1
+}
+
 [ -d "$TREE" ] || die "there is no $TREE: run 'make tree'"
 make_hooks
 
@@ -15,7 +54,7 @@ changed=$(git diff --no-index --name-only --no-renames \
 status=0
 for f in $changed; do
 	case $f in
-	*.orig | *.rej | *~ | *.o | *.pyc) continue ;;
+	/dev/null | *.orig | *.rej | *~ | *.o | *.pyc) continue ;;
 	esac
 	if [ ! -e "$BASE/$f" ]; then
 		src=$(overlay_source "$f")
@@ -42,15 +81,7 @@ for f in $changed; do
 	done
 	[ -n "$patch" ] || { say "$f belongs to no hook: make refresh PATCH=<name>.patch"; status=1; continue; }
 	[[ $patch = *.patch ]] || patch=$patch.patch
-	hook_names | grep -qxF "$patch" || quilt_in_hooks new "$patch" >/dev/null
-
-	mkdir -p "$HOOKS/$(dirname "$f")"
-	[ -e "$HOOKS/$f" ] || cp -p "$BASE/$f" "$HOOKS/$f"
-	quilt_in_hooks files "$patch" 2>/dev/null | grep -qxF "$f" ||
-		quilt_in_hooks add -P "$patch" "$f" >/dev/null
-	git merge-file "$HOOKS/$f" "$last" "$TREE/$f" || {
-		say "conflict in $f, not refreshed"; status=1; continue; }
-	quilt_in_hooks refresh -f "$patch" >/dev/null || { status=1; continue; }
+	refresh_hook "$f" "$patch" "$last" || { status=1; continue; }
 	say "hook: $patch ($f)"
 done
 # An overlay file removed from the tree
