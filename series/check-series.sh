@@ -85,27 +85,16 @@ revert() {
 	return "$status"
 }
 
-# What does not apply here: new files need no entry in the kernel's MAINTAINERS;
-# user space has no BIT(), and nor have the lines around ours in some files of the
-# base; scripts may name themselves, and repeat words. The kinds of files are those
-# of static.sh, which says why. Without GIT_DIR it looks up licences with a script that needs more.
+# Without GIT_DIR checkpatch looks up licences with a script that needs more
 checkpatch() {
-	local p files ignore status=0
+	local p files status=0
 
 	cd "$repo"
 	for p in "${patches[@]}"; do
-		ignore=FILE_PATH_CHANGES,EMBEDDED_FILENAME,BIT_MACRO
-		files=$(sed -n 's,^+++ b/,,p' "$p")
-		case $(grep -c . <<<"$files") in
-		"$(grep -c 'trace\.h$' <<<"$files")")
-			ignore+=,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT,SPACING ;;
-		"$(grep -c '^tools/testing/selftests/' <<<"$files")")
-			ignore+=,BRACES,SPACING,MACRO_ARG_REUSE,MACRO_ARG_PRECEDENCE ;;
-		"$(grep -c '^tools/testing/viommu/' <<<"$files")")
-			ignore+=,REPEATED_WORD,LONG_LINE_STRING ;;
-		esac
+		mapfile -t files < <(sed -n 's,^+++ b/,,p' "$p")
 		GIT_DIR=/nonexistent perl scripts/checkpatch.pl -q --strict --terse \
-			--show-types --no-summary --ignore "$ignore" "$p" || status=1
+			--show-types --no-summary --ignore "$(checkpatch_ignore "${files[@]}")" \
+			"$p" || status=1
 	done
 	return "$status"
 }

@@ -262,10 +262,11 @@ static void ring_accounts_for_all(struct kunit *test)
 			read++;
 			break;
 		case IOMMUFD_VEVENTQ_LOST:
-			for (; known != iommufd_vevent_seq_next(pos) &&
-			       lost <= events;
-			     known = iommufd_vevent_seq_next(known))
+			while (known != iommufd_vevent_seq_next(pos) &&
+			       lost <= events) {
+				known = iommufd_vevent_seq_next(known);
 				lost++;
+			}
 			break;
 		case IOMMUFD_VEVENTQ_EMPTY:
 			KUNIT_ASSERT_EQ(test, read + lost, events);

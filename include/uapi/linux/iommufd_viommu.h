@@ -66,6 +66,7 @@ struct iommu_viommu_alloc {
 	__u32 __reserved;
 	__aligned_u64 data_uptr;
 };
+
 #define IOMMU_VIOMMU_ALLOC _IO(IOMMUFD_TYPE, IOMMUFD_CMD_VIOMMU_ALLOC)
 
 /**
@@ -95,6 +96,7 @@ struct iommu_vdevice_alloc {
 	__u32 out_vdevice_id;
 	__aligned_u64 virt_id;
 };
+
 #define IOMMU_VDEVICE_ALLOC _IO(IOMMUFD_TYPE, IOMMUFD_CMD_VDEVICE_ALLOC)
 
 /**
@@ -264,6 +266,7 @@ struct iommu_veventq_alloc {
 	__u32 out_veventq_fd;
 	__u32 __reserved;
 };
+
 #define IOMMU_VEVENTQ_ALLOC _IO(IOMMUFD_TYPE, IOMMUFD_CMD_VEVENTQ_ALLOC)
 
 #endif

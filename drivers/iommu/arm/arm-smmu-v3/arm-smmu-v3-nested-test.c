@@ -522,6 +522,7 @@ static struct kunit_suite parent_test_suite = {
 	.init = parent_test_init,
 	.test_cases = parent_test_cases,
 };
+
 kunit_test_suites(&nested_test_suite, &parent_test_suite);
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
