@@ -822,9 +822,10 @@ static void trace_cmdq_batch(const char *rest)
 static void trace_vevent(const char *rest)
 {
 	const char *result = strrchr(rest, ':');
-	unsigned int id, vsid;
+	unsigned int id, sid, vsid;
 
-	if (!result || sscanf(rest, " event 0x%x of vSID 0x%x", &id, &vsid) != 2)
+	if (!result || sscanf(rest, " event 0x%x of SID 0x%x vSID 0x%x", &id,
+			       &sid, &vsid) != 3)
 		return;
 	start_line("    event");
 	say("%s of StreamID 0x%x in the guest", event_name(id), vsid);

@@ -1319,9 +1319,11 @@ static void inv_arguments(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, report.flags, IOMMU_HWPT_INVALIDATE_REPORT_VALID);
 
 	array.type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1;
+	report.flags = 0;
 	KUNIT_EXPECT_EQ(test, -EINVAL,
 			arm_smmu_viommu_cache_invalidate(&vm->viommu.core,
 							 &array, &report));
+	KUNIT_EXPECT_EQ(test, report.flags, IOMMU_HWPT_INVALIDATE_REPORT_VALID);
 	inv_fill(vm, 1);
 	KUNIT_EXPECT_EQ(test, -EINVAL, inv_run_at(test, vm, 1, 8, 8));
 	KUNIT_EXPECT_EQ(test, vm->num, 0);

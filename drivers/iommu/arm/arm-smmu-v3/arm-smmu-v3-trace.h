@@ -86,12 +86,13 @@ TRACE_EVENT(arm_smmu_cmdq_error,
 
 /* An event of a guest's stage 1; @ret is why it did not reach a vEVENTQ, or 0 */
 TRACE_EVENT(arm_smmu_vevent,
-	TP_PROTO(struct device *dev, u32 vsid, u8 id, int ret),
+	TP_PROTO(struct device *dev, u32 sid, u32 vsid, u8 id, int ret),
 
-	TP_ARGS(dev, vsid, id, ret),
+	TP_ARGS(dev, sid, vsid, id, ret),
 
 	TP_STRUCT__entry(
 		__string(device, dev_name(dev))
+		__field(u32, sid)
 		__field(u32, vsid)
 		__field(u8, id)
 		__field(int, ret)
@@ -99,13 +100,14 @@ TRACE_EVENT(arm_smmu_vevent,
 
 	TP_fast_assign(
 		__assign_str(device);
+		__entry->sid = sid;
 		__entry->vsid = vsid;
 		__entry->id = id;
 		__entry->ret = ret;
 	),
 
-	TP_printk("%s: event 0x%02x of vSID 0x%x %s: %d", __get_str(device),
-		  __entry->id, __entry->vsid,
+	TP_printk("%s: event 0x%02x of SID 0x%x vSID 0x%x %s: %d",
+		  __get_str(device), __entry->id, __entry->sid, __entry->vsid,
 		  __entry->ret ? "dropped" : "forwarded", __entry->ret)
 );
 

@@ -356,10 +356,9 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 	int ret;
 
 	array->entry_num = 0;
+	report->flags = IOMMU_HWPT_INVALIDATE_REPORT_VALID;
 	if (array->type != IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3)
 		return -EINVAL;
-
-	report->flags = IOMMU_HWPT_INVALIDATE_REPORT_VALID;
 	if (!total)
 		return 0;
 	if (array->entry_len < sizeof(struct iommu_viommu_arm_smmuv3_invalidate))

@@ -36,6 +36,7 @@
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
+#include "arm-smmu-v3-trace.h"
 #include "arm-smmu-v3-vevent.h"
 #include "arm-smmu-v3-viommu.h"
 
@@ -238,6 +239,8 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
 	struct iommu_vevent_arm_smmuv3 vevent;
 	struct arm_smmu_vdevice *vdev;
+	int ret = -ENOENT;
+	u32 vsid = 0;
 
 	if (!xa_load(&smmu->nested_sids, sid))
 		return false;
@@ -249,11 +252,17 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 
 	rcu_read_lock();
 	vdev = xa_load(&smmu->vdevs, sid);
-	if (vdev && arm_smmu_vevent_make(evt, vdev->core.virt_id, vevent.evt))
-		iommufd_viommu_report_event(vdev->core.viommu,
-					    IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
-					    &vevent, sizeof(vevent));
+	if (vdev) {
+		vsid = vdev->core.virt_id;
+		if (arm_smmu_vevent_make(evt, vsid, vevent.evt))
+			ret = iommufd_viommu_report_event(
+				vdev->core.viommu, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+				&vevent, sizeof(vevent));
+	}
 	rcu_read_unlock();
+
+	trace_arm_smmu_vevent(smmu->dev, sid, vsid, FIELD_GET(EVTQ_0_ID, evt[0]),
+			      ret);
 	return true;
 }
 
