@@ -224,6 +224,17 @@ const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
 	return &arm_smmu_viommu_smmuv3_ops;
 }
 
+static int arm_smmu_vevent_queue(struct arm_smmu_vdevice *vdev, const u64 *evt)
+{
+	struct iommu_vevent_arm_smmuv3 vevent;
+
+	if (!arm_smmu_vevent_make(evt, vdev->core.virt_id, vevent.evt))
+		return -EINVAL;
+	return iommufd_viommu_report_event(vdev->core.viommu,
+					   IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+					   &vevent, sizeof(vevent));
+}
+
 /**
  * arm_smmu_vevent_report() - Give an event to the guest that it belongs to
  * @smmu: The SMMU that recorded it
@@ -237,7 +248,6 @@ const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 {
 	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
-	struct iommu_vevent_arm_smmuv3 vevent;
 	struct arm_smmu_vdevice *vdev;
 	int ret = -ENOENT;
 	u32 vsid = 0;
@@ -254,10 +264,7 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 	vdev = xa_load(&smmu->vdevs, sid);
 	if (vdev) {
 		vsid = vdev->core.virt_id;
-		if (arm_smmu_vevent_make(evt, vsid, vevent.evt))
-			ret = iommufd_viommu_report_event(
-				vdev->core.viommu, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
-				&vevent, sizeof(vevent));
+		ret = arm_smmu_vevent_queue(vdev, evt);
 	}
 	rcu_read_unlock();
 
