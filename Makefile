@@ -7,8 +7,9 @@ export B
 VM := tools/testing/viommu
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
-.PHONY: patches check-series docs
+.PHONY: patches check-series docs bench
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -17,6 +18,8 @@ help:
 #:   make demo        boot the patched kernel in QEMU and drive a nested SMMUv3 through it
 #:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
 #:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, x86 as modules, clang
+#:   make bench       instructions per call and per command, table and plot; PEER=7.2 to
+#:                    compare with Debian's kernel source of that version
 #:
 #: What they are made of, each also a target of its own
 #:   make deps        install Debian packages (root or sudo); a no-op when all are there
@@ -68,6 +71,9 @@ check: deps
 
 check-long: deps
 	@$(VM)/check-long.sh
+
+bench: deps
+	@PEER="$(PEER)" $(VM)/bench.sh
 
 docs: tree
 	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme

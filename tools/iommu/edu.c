@@ -71,16 +71,22 @@ int edu_probe(struct edu *e, void *bar0)
 	return 0;
 }
 
-static int transfer(const struct edu *e, uint64_t src, uint64_t dst, uint32_t len,
-		    uint64_t direction)
+static void start(const struct edu *e, uint64_t src, uint64_t dst, uint32_t len,
+		  uint64_t direction)
 {
-	unsigned int i;
-
 	barrier();
 	wr64(e, REG_DMA_SRC, src);
 	wr64(e, REG_DMA_DST, dst);
 	wr64(e, REG_DMA_COUNT, len);
 	wr64(e, REG_DMA_CMD, DMA_RUN | direction);
+}
+
+static int transfer(const struct edu *e, uint64_t src, uint64_t dst, uint32_t len,
+		    uint64_t direction)
+{
+	unsigned int i;
+
+	start(e, src, dst, len, direction);
 	for (i = 0; i < POLL_MAX; i++) {
 		if (!(rd64(e, REG_DMA_CMD) & DMA_RUN)) {
 			barrier();
@@ -119,6 +125,15 @@ int edu_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len)
 	if (!in_buffer(offset, len))
 		return -EINVAL;
 	return transfer(e, BUFFER_ADDR + offset, iova, len, DMA_TO_MEMORY);
+}
+
+/* edu_start_write - edu_write() that does not wait; 0 or -EINVAL */
+int edu_start_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len)
+{
+	if (!in_buffer(offset, len))
+		return -EINVAL;
+	start(e, BUFFER_ADDR + offset, iova, len, DMA_TO_MEMORY);
+	return 0;
 }
 
 void edu_raise(const struct edu *e, uint32_t value)

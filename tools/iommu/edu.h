@@ -24,6 +24,7 @@ struct edu {
 int edu_probe(struct edu *e, void *bar0);
 int edu_read(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 int edu_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
+int edu_start_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 void edu_raise(const struct edu *e, uint32_t value);
 void edu_ack(const struct edu *e, uint32_t value);
 

@@ -8,6 +8,8 @@
 #	-c CPUS		default 2
 #	-t SECONDS	time limit of the whole boot, default 300
 #	-a WORDS	more of the kernel's command line
+#	-I		one CPU, whose clock counts instructions: 1 ns each, whatever the
+#			host is busy with; the same every time
 #
 # What the programs print is also copied to standard output as it comes. Exit
 # status: 0 if init ran its manifest to the end and powered off, 1 if not (a
@@ -15,7 +17,8 @@
 . "$(dirname "$0")/../../../series/lib.sh"
 
 image=$B/arm64/arch/arm64/boot/Image initrd='' prefix=$LOG/vm cpus=2 limit=300 append=''
-while getopts k:i:o:c:t:a: opt; do
+accel=(-accel "tcg,thread=multi")
+while getopts k:i:o:c:t:a:I opt; do
 	case $opt in
 	k) image=$OPTARG ;;
 	i) initrd=$OPTARG ;;
@@ -23,6 +26,7 @@ while getopts k:i:o:c:t:a: opt; do
 	c) cpus=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	a) append=$OPTARG ;;
+	I) accel=(-accel "tcg,thread=single" -icount "shift=0,sleep=off") cpus=1 ;;
 	*) exit 2 ;;
 	esac
 done
@@ -40,7 +44,7 @@ firmware=${QEMU_EFI:-/usr/share/qemu-efi-aarch64/QEMU_EFI.fd}
 qemu=(
 	"${QEMU:-qemu-system-aarch64}"
 	-M "virt,gic-version=3,its=on,iommu=smmuv3" -cpu "max,pauth-impdef=on"
-	-accel "tcg,thread=multi" -global arm-smmuv3.stage=nested
+	"${accel[@]}" -global arm-smmuv3.stage=nested
 	-smp "$cpus" -m 2G -nodefaults -display none -no-reboot
 	-bios "$firmware" -kernel "$image" -initrd "$initrd"
 	-append "console=ttyAMA0 loglevel=8 panic=-1 oops=panic hugepages=64 vfio-pci.ids=1234:11e8 $append"
