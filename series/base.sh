@@ -10,9 +10,13 @@ tarball=${SOURCE_TARBALL:-/usr/src/$SOURCE_PACKAGE.tar.xz}
 id=$(stat -c '%n %s %Y' "$tarball")
 [ "$(cat "$B/base.id" 2>/dev/null)" != "$id" ] || exit 0
 
-say "unpacking $tarball"
-rm -rf "$BASE" "$BASE.tmp" "$TREE" "$SYNCED"
-mkdir -p "$BASE.tmp"
-tar -C "$BASE.tmp" --strip-components=1 -xf "$tarball"
-mv "$BASE.tmp" "$BASE"
+refuse_edited
+unpack() {
+	rm -rf "$BASE" "$BASE.tmp" "$TREE" "$SYNCED"
+	mkdir -p "$BASE.tmp"
+	tar -C "$BASE.tmp" --strip-components=1 -xf "$tarball"
+	mv "$BASE.tmp" "$BASE"
+}
+export NEXT="make base"
+step "unpacking $tarball" base unpack
 echo "$id" >"$B/base.id"

@@ -131,6 +131,19 @@ quilt_in_hooks() {
 	)
 }
 
+# Fails if a file of ours in TREE was edited since the last sync, unless FORCE=1
+refuse_edited() {
+	local edited
+
+	[ -d "$SYNCED" ] || return 0
+	edited=$(cd "$SYNCED" && find . -type f -printf '%P\n' | while read -r f; do
+		cmp -s "$f" "$TREE/$f" || echo "$f"
+	done)
+	[ -n "$edited" ] && [ -z "${FORCE:-}" ] || return 0
+	printf '\t%s\n' "${edited//$'\n'/$'\n\t'}" >&2
+	die "edited in $TREE since the last sync: run 'make refresh', or 'make tree FORCE=1' to drop the edits"
+}
+
 # HOOKS := the hooked files, hooks applied. Fails with the name of a hook that
 # does not apply.
 make_hooks() {

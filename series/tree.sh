@@ -18,13 +18,7 @@ flock 9
 [ ! "$TREE" -ef "$BASE" ] || die "$TREE is the base itself: remove it"
 mkdir -p "$SYNCED"
 
-edited=$(cd "$SYNCED" && find . -type f -printf '%P\n' | while read -r f; do
-	cmp -s "$f" "$TREE/$f" || echo "$f"
-done)
-if [ -n "$edited" ] && [ -z "${FORCE:-}" ]; then
-	printf '%s\n' "$edited" >&2
-	die "edited in $TREE since the last sync: run 'make refresh', or 'make tree FORCE=1' to drop the edits"
-fi
+refuse_edited
 
 make_hooks
 want=$B/want
