@@ -445,6 +445,46 @@ VISIBLE_IF_KUNIT void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_range_relax);
 
+static bool arm_smmu_cmdq_range_look(struct arm_smmu_device *smmu,
+				     struct arm_smmu_cmdq_range *range)
+{
+	/*
+	 * As in __arm_smmu_cmdq_poll_until_consumed() this needs to be a
+	 * readl() for the queue's lock to be let go accurately.
+	 */
+	range->cons = readl(smmu->cmdq.q.cons_reg);
+	return arm_smmu_cmdq_range_consumed(smmu, range, range->cons);
+}
+
+/* Returns false if @range is still not consumed when it is time to give up */
+static noinline bool arm_smmu_cmdq_range_poll(struct arm_smmu_device *smmu,
+					      struct arm_smmu_cmdq_range *range)
+{
+	ktime_t timeout = ktime_add_us(ktime_get(),
+				       smmu->cmdq_errors.timeout_us);
+	unsigned int looks = 0;
+	bool give_up;
+	u32 gerrorn;
+
+	do {
+		/* If so there is another look */
+		give_up = ktime_after(ktime_get(), timeout);
+		looks++;
+		if (arm_smmu_cmdq_err_active(smmu, &gerrorn)) {
+			arm_smmu_cmdq_service_error(smmu);
+			if (READ_ONCE(range->gave_up))
+				give_up = true;
+			/* What fails again and again gets more time */
+			looks += ARM_SMMU_POLL_SPIN_COUNT;
+		}
+		arm_smmu_cmdq_range_relax(smmu, looks);
+
+		if (arm_smmu_cmdq_range_look(smmu, range))
+			return true;
+	} while (!give_up);
+	return false;
+}
+
 /**
  * arm_smmu_cmdq_range_wait() - Wait for a batch to be consumed
  * @smmu: The SMMU
@@ -460,41 +500,16 @@ int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
 			     struct arm_smmu_cmdq_range *range)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
-	bool consumed, give_up = false;
-	unsigned int looks = 0;
-	ktime_t timeout = 0;
+	bool consumed;
 	u32 gerrorn;
 
 	lockdep_assert_irqs_disabled();
 
-	for (;;) {
-		/*
-		 * As in __arm_smmu_cmdq_poll_until_consumed() this needs to be a
-		 * readl() for the queue's lock to be let go accurately.
-		 */
-		range->cons = readl(smmu->cmdq.q.cons_reg);
-		consumed = arm_smmu_cmdq_range_consumed(smmu, range,
-							range->cons);
-		if (consumed || give_up)
-			break;
-
-		if (!looks++)
-			timeout = ktime_add_us(ktime_get(), errs->timeout_us);
-		else if (ktime_after(ktime_get(), timeout))
-			give_up = true;
-
-		if (arm_smmu_cmdq_err_active(smmu, &gerrorn)) {
-			arm_smmu_cmdq_service_error(smmu);
-			if (READ_ONCE(range->gave_up))
-				give_up = true;
-			/* What fails again and again gets more time */
-			looks += ARM_SMMU_POLL_SPIN_COUNT;
-		}
-		arm_smmu_cmdq_range_relax(smmu, looks);
-	}
+	consumed = arm_smmu_cmdq_range_look(smmu, range) ||
+		   arm_smmu_cmdq_range_poll(smmu, range);
 
 	raw_spin_lock(&errs->lock);
-	list_del(&range->elm);
+	__list_del_entry(&range->elm);
 	if (consumed) {
 		/* The queue is in order: what was left behind before is gone */
 		if (range->abandoned_gen == errs->abandoned_gen)
@@ -544,16 +559,20 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 				 int n, bool sync,
 				 struct arm_smmu_cmdq_report *report)
 {
-	struct arm_smmu_cmdq_range range = {
-		.cmds = cmds,
-		.num = n,
-		.sync = sync,
-		.atc = n && (arm_smmu_cmdq_is_atc(cmds) ||
-			     arm_smmu_cmdq_is_atc(cmds +
-						  (n - 1) * CMDQ_ENT_DWORDS)),
-		.last_offset = U32_MAX,
-	};
+	struct arm_smmu_cmdq_range range __uninitialized;
 	int ret;
+
+	/* The other members are set before they are read */
+	range.cmds = cmds;
+	range.num = n;
+	range.sync = sync;
+	range.atc = n && (arm_smmu_cmdq_is_atc(cmds) ||
+			  arm_smmu_cmdq_is_atc(cmds +
+					       (n - 1) * CMDQ_ENT_DWORDS));
+	range.failed = false;
+	range.gave_up = false;
+	range.code = CMDQ_ERR_CERROR_NONE_IDX;
+	range.last_offset = U32_MAX;
 
 	ret = arm_smmu_cmdq_issue_range(smmu, &range);
 

@@ -302,18 +302,17 @@ arm_smmu_vcmd_convert_stream(const struct arm_smmu_vcmd_limits *limits,
 static const struct arm_smmu_vcmd_rule *
 arm_smmu_vcmd_find_rule(const struct arm_smmu_vcmd_limits *limits, u64 w0)
 {
-	return &limits->rules[limits->index[FIELD_GET(CMDQ_0_OP, w0)]];
+	size_t index = limits->index[FIELD_GET(CMDQ_0_OP, w0)];
+
+	return &limits->rules[index];
 }
 
 static __always_inline bool
 arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
+		      const struct arm_smmu_vcmd_rule *rule,
 		      arm_smmu_vcmd_lookup_fn lookup, void *ctx,
-		      const u64 guest[2], u64 host[2])
+		      u64 w0, u64 w1, u64 host[2])
 {
-	u64 w0 = guest[0], w1 = guest[1];
-	const struct arm_smmu_vcmd_rule *rule =
-		arm_smmu_vcmd_find_rule(limits, w0);
-
 	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
 		return false;
 
@@ -356,7 +355,11 @@ u32 arm_smmu_vcmd_check(const struct arm_smmu_vcmd_limits *limits,
 			arm_smmu_vcmd_lookup_fn lookup, void *ctx,
 			const u64 guest[2], u64 host[2])
 {
-	return arm_smmu_vcmd_convert(limits, lookup, ctx, guest, host) ?
+	const struct arm_smmu_vcmd_rule *rule =
+		arm_smmu_vcmd_find_rule(limits, guest[0]);
+
+	return arm_smmu_vcmd_convert(limits, rule, lookup, ctx, guest[0],
+				     guest[1], host) ?
 		       CMDQ_ERR_CERROR_NONE_IDX :
 		       CMDQ_ERR_CERROR_ILL_IDX;
 }
@@ -379,12 +382,15 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 				       void *ctx, u64 *cmds, unsigned int n)
 {
 	u64 *cmd = cmds, *end = cmds + (size_t)n * CMDQ_ENT_DWORDS;
+	const struct arm_smmu_vcmd_rule *rule;
 	u64 w0, w1, host, address;
 
 	while (cmd != end) {
 		w0 = cmd[0];
 		w1 = cmd[1];
-		if (!arm_smmu_vcmd_convert(limits, lookup, ctx, cmd, cmd))
+		rule = arm_smmu_vcmd_find_rule(limits, w0);
+		if (!arm_smmu_vcmd_convert(limits, rule, lookup, ctx, w0, w1,
+					   cmd))
 			break;
 
 		/*
@@ -392,14 +398,13 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 		 * address alone are as legal, and their word 0 becomes the same.
 		 */
 		host = cmd[0];
-		address = arm_smmu_vcmd_find_rule(limits, w0)->keep[1] &
-			  VCMD_1_ADDRESS;
+		address = rule->keep[1] & VCMD_1_ADDRESS;
 		for (cmd += CMDQ_ENT_DWORDS; cmd != end; cmd += CMDQ_ENT_DWORDS) {
 			if (cmd[0] != w0 || ((cmd[1] ^ w1) & ~address))
 				break;
 			cmd[0] = host;
 		}
 	}
-	return (cmd - cmds) / CMDQ_ENT_DWORDS;
+	return (size_t)(cmd - cmds) / CMDQ_ENT_DWORDS;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vcmd_check_array);

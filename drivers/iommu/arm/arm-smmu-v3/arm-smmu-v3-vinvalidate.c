@@ -350,6 +350,7 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 		.report = report,
 		.cmds = small,
 	};
+	struct arm_smmu_device *smmu = vinv.viommu->smmu;
 	u32 block = ARM_SMMU_VINV_SMALL;
 	u32 total = array->entry_num;
 	u64 *large = NULL;
@@ -367,13 +368,13 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 	if (total > ARM_SMMU_VINV_SMALL) {
 		large = kmalloc_array(ARM_SMMU_VINV_LARGE, 1 << CMDQ_ENT_SZ_SHIFT,
 				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		/* Leave half of the queue to others; it has at least 128 entries */
 		if (large) {
 			vinv.cmds = large;
-			block = ARM_SMMU_VINV_LARGE;
+			block = min(ARM_SMMU_VINV_LARGE,
+				    1U << (smmu->cmdq.q.llq.max_n_shift - 1));
 		}
 	}
-	/* Leave half of the queue to others; it has at least 128 entries */
-	block = min(block, 1U << (vinv.viommu->smmu->cmdq.q.llq.max_n_shift - 1));
 
 	ret = arm_smmu_vinv_array(&vinv, array, total, block);
 
