@@ -31,7 +31,7 @@ SYNCS_PER_ARRAY = 1
 MARGIN = 1.03
 
 # With debugging on, a call has many instructions more but a command hardly any
-SLOPES = (("tlbi_nh_va-8", "tlbi_nh_va-64", 30), ("tlbi_nh_va-512", "tlbi_nh_va-4096", 45))
+SLOPES = (("tlbi_nh_va-8", "tlbi_nh_va-64", 25), ("tlbi_nh_va-512", "tlbi_nh_va-4096", 45))
 
 COMMAND = re.compile(r"^smmuv3_cmdq_opcode <--- SMMU_CMD_(\w+)")
 MARK = ["TLBI_NH_VAA", "TLBI_NH_ALL", "TLBI_NH_VAA", "SYNC"]

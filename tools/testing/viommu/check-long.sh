@@ -26,6 +26,9 @@ must "kernel with KCSAN" kernel-kcsan \
 	"$TOP/series/kernel.sh" kcsan "$here/vm.config" "$here/kcsan.config"
 SLOW=4 vm_tests kcsan- -k "$B/kcsan/arch/arm64/boot/Image"
 
+# What calls cost, on kernels without debugging; appends its own results
+may "counting instructions" bench env results="$results" "$here/bench.sh" goals
+
 # The same objects by the other compiler
 clang_objects() {
 	local out=$B/clang dirs=(drivers/iommu/iommufd/ drivers/iommu/arm/arm-smmu-v3/)

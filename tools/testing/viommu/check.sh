@@ -18,6 +18,13 @@ must "the machine's IORT" iort iort
 
 vm_tests ""
 
+# What a command more in an array costs, and what reaches the SMMU: that differs
+# little from a kernel without debugging. The whole of it is for check-long.
+echo "bench 300 /bin/viommu-bench invalidate" | manifest bench
+vm bench "$VM/bench.manifest" -I -- -trace smmuv3_cmdq_opcode
+"$here/bench.py" slope "$LOG/vm-bench" >>"$results" ||
+	result fail bench slope "see $LOG/vm-bench.out"
+
 host results results "$here/results-test.py"
 if [ -f "$here/fuzz/Makefile" ]; then
 	host fuzz fuzz env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" check
