@@ -6,6 +6,7 @@
  * callback stands for the SMMU: it sees the STE whenever the driver lets the
  * SMMU see it, and checks what must hold at every such moment.
  */
+#include <kunit/device.h>
 #include <kunit/test.h>
 #include <linux/bitfield.h>
 #include <linux/io.h>
@@ -332,6 +333,8 @@ static int parent_test_init(struct kunit *test)
 			   ARM_SMMU_FEAT_NESTING;
 	t->smmu.base = (void __iomem *)kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, t->smmu.base);
+	t->smmu.dev = kunit_device_register(test, "arm-smmu-v3-parent");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->smmu.dev);
 	arm_smmu_cmdq_errors_init(&t->smmu);
 
 	cons = kunit_kzalloc(test, sizeof(*cons), GFP_KERNEL);
