@@ -4,9 +4,9 @@
  *
  * Time is the arm64 system counter, read right before and right after the system
  * call's instruction. Under QEMU's "-icount shift=0" with one CPU it counts
- * instructions, a nanosecond each, and every run counts the same; elsewhere it is
- * time. What interrupts take is in it, so the figure of a call is its most frequent
- * one of many rounds; all three of the smallest, that and the largest are printed.
+ * instructions, a nanosecond each; elsewhere it is time. Now and then an interrupt is
+ * in it, so the figure of a call is its most frequent one of many rounds, which is the
+ * same in every run; the smallest and the largest are printed too.
  *
  *	viommu-bench [map] [invalidate] [events] [memory]
  *

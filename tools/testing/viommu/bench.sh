@@ -56,7 +56,8 @@ peer_source() {
 "$TOP/series/tree.sh"
 if [ -n "${PEER:-}" ] && [ ! -f "/usr/src/linux-source-$PEER.tar.xz" ] &&
    ! apt-cache policy "linux-source-$PEER" 2>/dev/null | grep -q 'Candidate: [0-9]'; then
-	die "apt has no linux-source-$PEER on this machine: nothing to compare with"
+	die "apt has no linux-source-$PEER on this machine, so there is nothing to compare with:" \
+		"add an archive that has it (Debian's backports or sid), or leave out PEER"
 fi
 command -v gnuplot >/dev/null || "$TOP/series/deps.sh" gnuplot-nox
 "$TOP/series/kernel.sh" headers

@@ -9,7 +9,7 @@
 #	-t SECONDS	time limit of the whole boot, default 300
 #	-a WORDS	more of the kernel's command line
 #	-I		one CPU, whose clock counts instructions: 1 ns each, whatever the
-#			host is busy with; the same every time
+#			host is busy with
 #
 # What the programs print is also copied to standard output as it comes. Exit
 # status: 0 if init ran its manifest to the end and powered off, 1 if not (a
