@@ -825,7 +825,7 @@ static void trace_vevent(const char *rest)
 	unsigned int id, sid, vsid;
 
 	if (!result || sscanf(rest, " event 0x%x of SID 0x%x vSID 0x%x", &id,
-			       &sid, &vsid) != 3)
+			      &sid, &vsid) != 3)
 		return;
 	start_line("    event");
 	say("%s of StreamID 0x%x in the guest", event_name(id), vsid);
