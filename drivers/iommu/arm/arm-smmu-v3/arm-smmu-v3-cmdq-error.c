@@ -595,8 +595,8 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 
 	if (ret == -ETIMEDOUT)
 		dev_err_ratelimited(smmu->dev,
-				    "CMDQ timeout of %u reported commands at 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
-				    n, range.start,
+				    "CMDQ timeout of %u commands%s at 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
+				    n, sync ? " and CMD_SYNC" : "", range.start,
 				    readl_relaxed(smmu->cmdq.q.prod_reg),
 				    readl_relaxed(smmu->cmdq.q.cons_reg));
 	trace_arm_smmu_cmdq_batch(smmu->dev, range.start, n, sync, ret);
