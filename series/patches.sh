@@ -93,7 +93,10 @@ done < <(printf '%s\n' "${!claims[@]}" | sort)
 [ "$status" = 0 ] || exit "$status"
 
 # Whoever exports is the author; nothing else of its configuration counts
-ident=$(git -C "$TOP" var GIT_AUTHOR_IDENT)
+ident=$(git -C "$TOP" var GIT_AUTHOR_IDENT 2>/dev/null) || {
+	say "no git identity (git config user.name, user.email): fit for a check, not for mailing"
+	ident="no identity <nobody@localhost>"
+}
 export GIT_AUTHOR_NAME=${ident%% <*} GIT_COMMITTER_NAME=${ident%% <*}
 ident=${ident#*<}
 export GIT_AUTHOR_EMAIL=${ident%%>*} GIT_COMMITTER_EMAIL=${ident%%>*}

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The mock driver's vIOMMU as its tests see it. iommufd_test.h includes this
  * header and has the numbers of the test operations.

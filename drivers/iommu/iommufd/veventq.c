@@ -229,7 +229,8 @@ veventq_alloc(struct iommufd_ctx *ictx, struct iommufd_viommu_object *viommu,
 	iommufd_veventq_ring_init(&veventq->ring, depth);
 	init_waitqueue_head(&veventq->wait);
 
-	veventq->records = kvcalloc(depth, veventq->stride, GFP_KERNEL_ACCOUNT);
+	veventq->records = kvcalloc(depth, veventq->stride,
+				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!veventq->records) {
 		rc = -ENOMEM;
 		goto out_abort;

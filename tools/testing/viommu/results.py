@@ -248,8 +248,9 @@ def total(path):
         if len(rows) > 50:
             print(f"{title}: and {len(rows) - 50} more, see {path}")
     print()
-    print(f"{counts['pass']} passed, {counts['fail']} failed"
-          + (f", {counts['skip']} skipped" if counts["skip"] else ""))
+    if counts["skip"]:
+        print(f"{counts['skip']} skipped")
+    print(f"{counts['pass']} passed, {counts['fail']} failed")
     return 0 if counts["pass"] and not counts["fail"] else 1
 
 

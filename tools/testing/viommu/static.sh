@@ -129,6 +129,14 @@ print("\n".join(bad))
 sys.exit(bool(bad))' "$TOP/MAINTAINERS"
 }
 
+spdx() {
+	local bad
+
+	bad=$(cd "$TOP" && git ls-files -z | xargs -0 grep -L SPDX-License-Identifier) || true
+	[ -z "$bad" ] || { echo "$bad"; return 1; }
+}
+
+check "an SPDX tag in every file" spdx spdx
 check "checkpatch --strict, our files" checkpatch-files checkpatch_files
 check "checkpatch --strict, the hooks" checkpatch-hooks checkpatch_hooks
 check "kernel-doc" kernel-doc kernel_doc
