@@ -56,6 +56,12 @@ def splat(*lines):
     return [kind for kind, _ in run("splats", "".join(f"[    1.000000] {s}\n" for s in lines))]
 
 
+def event(word1):
+    return [f"arm-smmu-v3 arm-smmu-v3.0.auto: {text}" for text in (
+        "event 0x10 received:", "\t0x0000001000000010", f"\t0x{word1:016x}",
+        "\t0x0000000000001000", "\t0x0000000040001000")]
+
+
 GOOD = ["ok 1 a", "ok 2 b"]
 ok = [
     test("plain program", program("hello\n"), [("pass", "label/prog")]),
@@ -91,6 +97,8 @@ ok = [
          [("pass", "a"), ("pass", "b"), ("fail", "suite")]),
     test("clean kernel log", splat("Run /init as init process"), ["pass"]),
     test("empty kernel log", splat(), ["fail"]),
+    test("stage 2 event", splat(*event(0x8000000000)), ["pass"]),
+    test("stage 1 event", splat(*event(0x0800000000)), ["fail"]),
     test("injected faults", splat("FAULT_INJECTION: forcing a failure.", "name failslab"), ["pass"]),
 ]
 for complaint in (

@@ -36,6 +36,9 @@ SPLAT = re.compile("|".join((
     r"page allocation failure", r"nobody cared", r"Bad page state",
     r"Object padding overwritten|Redzone overwritten|Poison overwritten",
 )))
+# A record of the SMMU's event queue that the driver prints, and each of its words
+EVENT = re.compile(r"arm-smmu-v3.*: event 0x[0-9a-f]{2} received:")
+EVENT_WORD = re.compile(r"arm-smmu-v3.*:\s+0x([0-9a-f]{16})$")
 # Not a complaint: a test says in its name or comment what a splat is called,
 # or a KUnit test that provokes one
 NO_SPLAT = re.compile(r"^\s*(?:#|ok |not ok )|FAULT_INJECTION: forcing")
@@ -200,6 +203,17 @@ def kunit(label, kernel, suites):
             emit("fail", full, name, f"not listed in {suites}: add it")
 
 
+def guest_events(lines):
+    """Events of a stage 1 that the host printed: (line number, line)"""
+    for number, line in enumerate(lines, 1):
+        if not EVENT.search(line):
+            continue
+        words = [int(m[1], 16) for l in lines[number:number + 4] if (m := EVENT_WORD.search(l))]
+        # S2: bit 103 of the record
+        if len(words) < 2 or not words[1] >> 39 & 1:
+            yield number, line
+
+
 def splats(label, kernel):
     during = "boot"
     found = 0
@@ -217,6 +231,10 @@ def splats(label, kernel):
         found += 1
         if found <= 20:
             emit("fail", f"{label}/kernel-log", f"{during}: {line}", f"{kernel}:{number}")
+    # All stage 1 faults here are of guests, and none of the host's business
+    for number, line in list(guest_events(lines))[:20]:
+        found += 1
+        emit("fail", f"{label}/kernel-log", f"a guest's event: {line}", f"{kernel}:{number}")
     if not lines:
         emit("fail", f"{label}/kernel-log", "empty", f"{kernel}: the kernel said nothing")
     elif not found:

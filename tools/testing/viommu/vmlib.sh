@@ -26,14 +26,16 @@ iort() {
 }
 
 # boot NAME MANIFEST run-vm-OPTION...: one boot with the programs that the
-# manifest names; logs in LOG/vm-NAME.{out,kernel}, status as run-vm.sh's
+# manifest names; logs in LOG/vm-NAME.{out,kernel}, status as run-vm.sh's. With
+# NO_CANWBS the machine's own IORT.
 boot() {
-	local name=$1 manifest=$2 files
+	local name=$1 manifest=$2 files acpi=(--acpi "$VM/iort.aml")
 
+	[ -z "${NO_CANWBS:-}" ] || acpi=()
 	shift 2
 	mapfile -t files < <(awk '$1 !~ /^#/ && $3 ~ /^\/bin\// { print $3 }' "$manifest" |
 		sort -u | sed "s,^/bin/\(.*\),bin/\1=$VM/bin/\1,")
-	"$here/mkinitramfs.py" --acpi "$VM/iort.aml" "$VM/$name.cpio" \
+	"$here/mkinitramfs.py" "${acpi[@]}" "$VM/$name.cpio" \
 		"init=$VM/bin/init" "manifest=$manifest" "${files[@]}" &&
 	"$here/run-vm.sh" -i "$VM/$name.cpio" -o "$LOG/vm-$name" "$@"
 }
@@ -128,4 +130,9 @@ vm_tests() {
 		manifest "$name" <"$TOP/tools/iommu/vm-tests"
 		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
 	done
+
+	# A host that can't nest
+	name=${prefix}vmm-no-canwbs
+	echo "viommu-calls 60 /bin/viommu-calls --no-canwbs" | manifest "$name"
+	NO_CANWBS=1 vm "$name" "$VM/$name.manifest" "$@"
 }
