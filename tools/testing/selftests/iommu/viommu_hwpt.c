@@ -418,6 +418,21 @@ TEST_F(iopf, refused_attach_with_faults)
 	DESTROY(other.stdev_id);
 }
 
+/* The vDEVICE goes first: the device still goes back to where it was */
+TEST_F(iopf, refused_attach_without_vdevice)
+{
+	struct vi_env *env = &self->env;
+	__u32 viommu2_id, nested2_id;
+
+	VI_SELFTEST_VIOMMU(env, &viommu2_id);
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, viommu2_id, 0,
+				     0, &nested2_id));
+	DESTROY(self->vdev_id);
+	EXPECT_ERRNO(ENOENT, attach(env, &env->dev, nested2_id));
+	ASSERT_EQ(0, trigger_iopf(env, 1));
+	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+}
+
 /* The device goes with requests unread and unanswered */
 TEST_F(iopf, device_gone)
 {
