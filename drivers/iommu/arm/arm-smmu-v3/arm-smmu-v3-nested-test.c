@@ -323,6 +323,7 @@ static int parent_test_init(struct kunit *test)
 {
 	struct parent_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 	struct arm_smmu_cmdq *cmdq;
+	void *regs;
 	u32 *cons;
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
@@ -331,8 +332,9 @@ static int parent_test_init(struct kunit *test)
 	cmdq = &t->smmu.cmdq;
 	t->smmu.features = ARM_SMMU_FEAT_RANGE_INV | ARM_SMMU_FEAT_ATS |
 			   ARM_SMMU_FEAT_NESTING;
-	t->smmu.base = (void __iomem *)kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, t->smmu.base);
+	regs = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, regs);
+	t->smmu.base = (void __iomem *)regs;
 	t->smmu.dev = kunit_device_register(test, "arm-smmu-v3-parent");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->smmu.dev);
 	arm_smmu_cmdq_errors_init(&t->smmu);
