@@ -130,6 +130,14 @@ static void arm_smmu_cmdq_rewrite(struct arm_smmu_device *smmu, u32 slot,
 	(FIELD_PREP(CMDQ_0_OP, CMDQ_OP_CMD_SYNC) |		\
 	 FIELD_PREP(CMDQ_SYNC_0_CS, CMDQ_SYNC_0_CS_NONE))
 
+/* Of a reported batch: the host's are others, they raise an event or an MSI */
+static bool arm_smmu_cmdq_is_plain_sync(struct arm_smmu_device *smmu, u32 slot)
+{
+	__le64 *ent = Q_ENT(&smmu->cmdq.q, slot);
+
+	return ent[0] == cpu_to_le64(ARM_SMMU_CMDQ_PLAIN_SYNC) && !ent[1];
+}
+
 /*
  * Stands in for a CMD_SYNC that does not succeed: valid on every SMMU whatever
  * its features, and costs no more than a fetch of the STE of StreamID 0.
@@ -190,9 +198,10 @@ static void arm_smmu_cmdq_range_error(struct arm_smmu_device *smmu,
 	/*
 	 * The first error counts, with two exceptions: a CMD_SYNC written anew
 	 * as a CMD_SYNC is none, and an ATC_INV that timed out is one also if it
-	 * shows at the CMD_SYNC in place of an illegal command after it.
+	 * shows at the CMD_SYNC in place of an illegal command.
 	 */
-	if (atc || (rewrite && !range->failed && offset < range->num) ||
+	if ((atc && (!range->failed || range->offset == offset)) ||
+	    (rewrite && !range->failed && offset < range->num) ||
 	    (range->gave_up && !range->failed)) {
 		range->failed = true;
 		range->code = code ?: CMDQ_ERR_CERROR_ILL_IDX;
@@ -239,7 +248,12 @@ arm_smmu_cmdq_find_range(struct arm_smmu_device *smmu, u32 cons, u32 code)
 		return range;
 	}
 
-	if (arm_smmu_cmdq_range_holds(smmu, &errs->abandoned, cons))
+	/*
+	 * The slots left behind may be in use again, for commands of the host. A
+	 * plain CMD_SYNC is none of those.
+	 */
+	if (arm_smmu_cmdq_range_holds(smmu, &errs->abandoned, cons) &&
+	    arm_smmu_cmdq_is_plain_sync(smmu, cons))
 		return &errs->abandoned;
 	return NULL;
 }

@@ -166,8 +166,7 @@ static int arm_smmu_vinv_batch(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 
 	index = first + report.offset;
 	/* About a CMD_SYNC: the last entry that it waits for */
-	if (report.offset >= n ||
-	    report.code == IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC)
+	if (report.offset >= n)
 		index--;
 
 	if (ret == -EIO) {
