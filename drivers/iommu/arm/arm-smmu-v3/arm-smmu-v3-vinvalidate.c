@@ -103,9 +103,9 @@ VISIBLE_IF_KUNIT bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master)
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vinv_has_ats);
 
 /*
- * struct arm_smmu_vinv_streams - The vSIDs of a block
+ * struct arm_smmu_vinv_streams - The vSIDs of a run of commands
  * @viommu: Whose they are
- * @found: There was one. The block may have ATC_INVs only then.
+ * @found: There was one
  * @vsid: The last one
  * @target: What it stands for, until the end of the RCU read-side critical
  *          section
@@ -200,14 +200,50 @@ static u32 arm_smmu_vinv_run_len(const u64 *cmds, u32 n, bool atc)
 }
 
 /*
+ * Check and execute @n entries, which are all ATC_INV (@atc) or none of them.
+ * With @sync what is executed is synchronised.
+ */
+static int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
+			     bool atc, bool sync)
+{
+	struct arm_smmu_vinv_streams streams = { .viommu = vinv->viommu };
+	u32 good;
+	int ret;
+
+	guard(rcu)();
+
+	good = arm_smmu_vcmd_check_array(&vinv->viommu->limits,
+					 arm_smmu_vinv_lookup, &streams, cmds,
+					 n);
+	if (good) {
+		/* The TLBIs and CFGIs of the block before this one */
+		if (atc && vinv->done != vinv->issued) {
+			ret = arm_smmu_vinv_batch(vinv, cmds, 0, true);
+			if (ret)
+				return ret;
+		}
+		ret = arm_smmu_vinv_batch(vinv, cmds, good,
+					  atc || sync || good < n);
+		if (ret)
+			return ret;
+	}
+
+	if (good < n)
+		return arm_smmu_vinv_error(vinv, -EIO, false,
+					   IOMMU_ARM_SMMUV3_CERROR_ILL,
+					   vinv->issued);
+	return 0;
+}
+
+/*
  * Check and execute the @n entries of the block. @last: no others follow, so
- * what is executed gets synchronised.
+ * what is executed gets synchronised. A device can take its time to answer an
+ * ATC_INV, so others get a chance after each run of them.
  */
 static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 {
-	struct arm_smmu_vinv_streams streams = { .viommu = vinv->viommu };
 	u64 *cmds = vinv->cmds;
-	u32 i, good, left;
+	u32 i, run;
 	int ret;
 
 	if (!IS_ENABLED(CONFIG_CPU_LITTLE_ENDIAN)) {
@@ -215,39 +251,24 @@ static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 			le64_to_cpus(&cmds[i]);
 	}
 
-	guard(rcu)();
-
-	good = arm_smmu_vcmd_check_array(&vinv->viommu->limits,
-					 arm_smmu_vinv_lookup, &streams, cmds,
-					 n);
-	if (good < n)
-		last = true;
-
-	for (left = good; left;) {
+	for (; n; n -= run, cmds += run * CMDQ_ENT_DWORDS) {
 		bool atc = arm_smmu_vinv_is_atc(cmds);
-		u32 run = left;
 
-		if (streams.found)
-			run = arm_smmu_vinv_run_len(cmds, left, atc);
+		run = n;
+		if (vinv->viommu->limits.ats)
+			run = arm_smmu_vinv_run_len(cmds, n, atc);
 
-		/* The TLBIs and CFGIs of the block before this one */
-		if (atc && vinv->done != vinv->issued) {
-			ret = arm_smmu_vinv_batch(vinv, cmds, 0, true);
-			if (ret)
-				return ret;
-		}
-
-		left -= run;
-		ret = arm_smmu_vinv_batch(vinv, cmds, run, atc || left || last);
+		ret = arm_smmu_vinv_run(vinv, cmds, run, atc, run < n || last);
 		if (ret)
 			return ret;
-		cmds += run * CMDQ_ENT_DWORDS;
-	}
 
-	if (good < n)
-		return arm_smmu_vinv_error(vinv, -EIO, false,
-					   IOMMU_ARM_SMMUV3_CERROR_ILL,
-					   vinv->issued);
+		if (atc && run < n) {
+			cond_resched();
+			if (fatal_signal_pending(current))
+				return arm_smmu_vinv_error(vinv, -EINTR, false,
+							   0, vinv->issued);
+		}
+	}
 	return 0;
 }
 
