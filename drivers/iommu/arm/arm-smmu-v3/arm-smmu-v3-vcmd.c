@@ -316,7 +316,9 @@ arm_smmu_vcmd_convert(const struct arm_smmu_vcmd_limits *limits,
 	if ((w0 & ~rule->keep[0]) != rule->match || (w1 & ~rule->keep[1]))
 		return false;
 
-	if (rule->checks & VCMD_CHECK_RANGE) {
+	/* Without range and hint there is nothing to go wrong */
+	if ((rule->checks & VCMD_CHECK_RANGE) &&
+	    ((w0 & VCMD_TLBI_0_RANGE) | (w1 & VCMD_TLBI_1_TG_TTL))) {
 		unsigned int n = FIELD_GET(VCMD_TLBI_1_TG_TTL, w1);
 
 		if (w0 & VCMD_TLBI_0_RANGE)
