@@ -21,12 +21,11 @@ build() {
 	local how=$1 fragment=$out/fragment lost
 
 	shift
+	# KUnit as a module in all of them: it changes task_struct, and so every object
 	{
 		grep -v 'CONFIG_IOMMUFD' "$TOP/tools/testing/viommu/x86.config"
-		case $how in
-		y | m) echo "CONFIG_IOMMUFD=$how"; echo CONFIG_IOMMUFD_TEST=y ;;
-		esac
-		[ "$how" != m ] || printf 'CONFIG_KUNIT=m\nCONFIG_IOMMUFD_KUNIT_TEST=m\n'
+		[ "$how" = n ] || printf '%s\n' CONFIG_IOMMUFD="$how" CONFIG_IOMMUFD_TEST=y \
+			CONFIG_IOMMUFD_KUNIT_TEST=m
 	} >"$fragment"
 	kmake_x86 KCONFIG_ALLCONFIG="$fragment" allnoconfig
 	lost=$(grep '^CONFIG_.*=' "$fragment" | grep -vxFf "$out/.config" || true)
