@@ -1056,8 +1056,13 @@ static int test_stress_fn(void *data)
 			if (t->ret != (code ? -EIO : 0) ||
 			    t->report.code != code ||
 			    t->report.offset != expect ||
-			    t->report.consumed != expect)
+			    t->report.consumed != expect) {
+				pr_err("thread %u round %u: %d, code %u offset %u consumed %u instead of code %u offset %u\n",
+				       t->id, i, t->ret, t->report.code,
+				       t->report.offset, t->report.consumed,
+				       code, expect);
 				t->wrong++;
+			}
 			if (code)
 				t->failed++;
 		}
@@ -1073,6 +1078,7 @@ static void test_stress(struct kunit *test)
 	struct test_thread *threads;
 	unsigned int i, n, issuers = max(num_online_cpus(), 3U) - 2;
 
+	m->smmu.cmdq_errors.timeout_us = TEST_TIMEOUT_US;
 	test_start(test, issuers);
 	/* Two guests and a host on each CPU that is left */
 	n = 3 * issuers;
