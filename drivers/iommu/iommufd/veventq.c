@@ -230,7 +230,7 @@ veventq_alloc(struct iommufd_ctx *ictx, struct iommufd_viommu_object *viommu,
 	init_waitqueue_head(&veventq->wait);
 
 	veventq->records = kvcalloc(depth, veventq->stride,
-				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!veventq->records) {
 		rc = -ENOMEM;
 		goto out_abort;
