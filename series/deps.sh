@@ -65,9 +65,9 @@ step "apt-get update" deps-update update
 candidate() { apt-cache policy "$1" | sed -n 's/^  Candidate: //p'; }
 newest() { apt-cache madison "$1" | awk '{ print $3 }' | sort -V | tail -n 1; }
 
-# add_source SUITE URI: one more archive of Debian's
+# add_source SUITE URI PACKAGE: one more archive of Debian's, for the package
 add_source() {
-	say "adding $1 to apt's sources, for ${missing[*]}"
+	say "adding $1 to apt's sources, for $3"
 	"${root[@]}" tee "/etc/apt/sources.list.d/viommu-$1.sources" >/dev/null <<-EOS
 		Types: deb
 		URIs: $2
@@ -80,11 +80,34 @@ add_source() {
 
 needs() { [[ " ${missing[*]} " = *" $1 "* ]]; }
 
-# Debian 12's own QEMU (7.2) knows no nested SMMUv3: take the one of backports.
-# Both releases have the source of their current 6.12 kernel in the security archive.
+# Both releases have the source of their current 6.12 kernel in the security
+# archive; that of backports is older
+if needs "$SOURCE_PACKAGE"; then
+	if ! at_least "$(candidate "$SOURCE_PACKAGE")" "$SOURCE_MIN"; then
+		add_source "$codename-security" http://deb.debian.org/debian-security "$SOURCE_PACKAGE >= $SOURCE_MIN"
+	fi
+	step "installing $SOURCE_PACKAGE" deps-source install "$SOURCE_PACKAGE"
+	at_least "$(version "$SOURCE_PACKAGE")" "$SOURCE_MIN" ||
+		die "$codename has no $SOURCE_PACKAGE >= $SOURCE_MIN"
+fi
+
+# A library that is here from backports already has its -dev package there too
+others() {
+	install "$@" || install -t "$codename-backports" "$@"
+}
+rest=()
+for p in "${missing[@]}"; do
+	[ "$p" = qemu-system-arm ] || [ "$p" = "$SOURCE_PACKAGE" ] || rest+=("$p")
+done
+if [ ${#rest[@]} != 0 ]; then
+	TAIL=30 step "installing packages (${#rest[@]} missing)" deps-install others "${rest[@]}"
+fi
+
+# Debian 12's own QEMU (7.2) knows no nested SMMUv3: take the one of backports. It
+# comes last, so that no more than it needs is from there.
 if needs qemu-system-arm; then
 	if ! at_least "$(newest qemu-system-arm)" "$QEMU_MIN"; then
-		add_source "$codename-backports" http://deb.debian.org/debian
+		add_source "$codename-backports" http://deb.debian.org/debian "qemu-system-arm >= $QEMU_MIN"
 	fi
 	release=()
 	at_least "$(candidate qemu-system-arm)" "$QEMU_MIN" || release=(-t "$codename-backports")
@@ -92,9 +115,3 @@ if needs qemu-system-arm; then
 	at_least "$(version qemu-system-arm)" "$QEMU_MIN" ||
 		die "$codename has no qemu-system-arm >= $QEMU_MIN"
 fi
-if needs "$SOURCE_PACKAGE" && ! at_least "$(candidate "$SOURCE_PACKAGE")" "$SOURCE_MIN"; then
-	add_source "$codename-security" http://deb.debian.org/debian-security
-	at_least "$(candidate "$SOURCE_PACKAGE")" "$SOURCE_MIN" ||
-		die "$codename has no $SOURCE_PACKAGE >= $SOURCE_MIN"
-fi
-TAIL=30 step "installing packages (${#missing[@]} missing)" deps-install install "${missing[@]}"
