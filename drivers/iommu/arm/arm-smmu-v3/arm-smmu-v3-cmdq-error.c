@@ -313,9 +313,13 @@ bool arm_smmu_cmdq_service_error(struct arm_smmu_device *smmu)
 
 	raw_spin_lock_irqsave(&errs->lock, flags);
 	ret = __arm_smmu_cmdq_service_error(smmu);
-	/* The interrupt of this error is still to come, and finds nothing */
+	/*
+	 * The interrupt of this error is still to come, and finds nothing. It is
+	 * an edge: one can be on its way to the handler and one be pending, any
+	 * others become one with the latter.
+	 */
 	if (ret)
-		errs->serviced++;
+		errs->serviced = min(errs->serviced + 1, 2);
 	raw_spin_unlock_irqrestore(&errs->lock, flags);
 	return ret;
 }
@@ -335,12 +339,12 @@ irqreturn_t arm_smmu_cmdq_error_irq(struct arm_smmu_device *smmu)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&errs->lock, flags);
-	if (!__arm_smmu_cmdq_service_error(smmu)) {
-		if (errs->serviced)
-			errs->serviced--;
-		else
-			ret = IRQ_NONE;
-	}
+	if (__arm_smmu_cmdq_service_error(smmu))
+		errs->serviced = min(errs->serviced, 1);
+	else if (errs->serviced)
+		errs->serviced--;
+	else
+		ret = IRQ_NONE;
 	raw_spin_unlock_irqrestore(&errs->lock, flags);
 	return ret;
 }

@@ -85,8 +85,8 @@ struct arm_smmu_cmdq_range {
  *             not been seen consumed since; num is 0 if there are none. Not in
  *             @ranges: nobody is told of their errors.
  * @abandoned_gen: Changes whenever @abandoned grows
- * @serviced: Number of errors that a waiting CPU handled and whose interrupt
- *            has not come yet
+ * @serviced: Number of interrupts that may still come for errors that a waiting
+ *            CPU has handled, 0 to 2
  * @atc_timeout: An ATC_INV of a reported batch timed out, and no CMD_SYNC of a
  *               reported batch has succeeded since. Until then a CMD_SYNC of
  *               the host may fail for it.
@@ -97,7 +97,7 @@ struct arm_smmu_cmdq_errors {
 	struct list_head ranges;
 	struct arm_smmu_cmdq_range abandoned;
 	u32 abandoned_gen;
-	u32 serviced;
+	int serviced;
 	bool atc_timeout;
 	u32 timeout_us;
 };
