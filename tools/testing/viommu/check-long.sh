@@ -6,16 +6,7 @@
 . "$(dirname "$0")/../../../series/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
-results=$LOG/check-long.results
-: >"$results"
-export NEXT="make check-long"
-
-"$TOP/series/base.sh"
-"$TOP/series/tree.sh"
-must "uAPI headers" headers "$TOP/series/kernel.sh" headers
-must "programs for the test machine" programs "$here/programs.sh"
-must "test kernel" kernel "$TOP/series/kernel.sh"
-must "the machine's IORT" iort iort
+prepare check-long
 
 # Memory errors and leaks, then data races
 must "kernel with KASAN" kernel-kasan \

@@ -56,6 +56,19 @@ def splat(*lines):
     return [kind for kind, _ in run("splats", "".join(f"[    1.000000] {s}\n" for s in lines))]
 
 
+def total(*rows):
+    """The last line and the exit status of "sum", for rows of result lines"""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("rows", "".join("\t".join(row) + "\n" for row in rows)),
+                           ("skips", "# a comment\n\nsmall/*  some-*  too [1-3] CPUs\n")):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        done = subprocess.run([sys.executable, RESULTS, "sum", os.path.join(folder, "rows"),
+                               os.path.join(folder, "skips")],
+                              check=False, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1], done.returncode
+
+
 def event(word1):
     return [f"arm-smmu-v3 arm-smmu-v3.0.auto: {text}" for text in (
         "event 0x10 received:", "\t0x0000001000000010", f"\t0x{word1:016x}",
@@ -63,6 +76,8 @@ def event(word1):
 
 
 GOOD = ["ok 1 a", "ok 2 b"]
+PASS = ("pass", "other", "test", "")
+SKIP = ("skip", "small/suite", "some-test", "SKIP too 2 CPUs")
 ok = [
     test("plain program", program("hello\n"), [("pass", "label/prog")]),
     test("plain program fails", program("hello\n", "exit=1"), [("fail", "label/prog")]),
@@ -99,6 +114,18 @@ ok = [
     test("empty kernel log", splat(), ["fail"]),
     test("stage 2 event", splat(*event(0x8000000000)), ["pass"]),
     test("stage 1 event", splat(*event(0x0800000000)), ["fail"]),
+    test("sum", total(PASS, PASS), ("2 passed, 0 failed", 0)),
+    test("sum with a failure", total(PASS, ("fail", "s", "t", "")), ("1 passed, 1 failed", 1)),
+    test("sum of nothing", total(), ("0 passed, 0 failed", 1)),
+    test("a skip that is allowed", total(PASS, SKIP), ("1 passed, 0 failed", 0)),
+    test("no test but skips", total(SKIP), ("0 passed, 0 failed", 1)),
+    test("a skip of another suite", total(PASS, SKIP[:1] + ("a",) + SKIP[2:]),
+         ("1 passed, 1 failed", 1)),
+    test("a skip of another test", total(PASS, SKIP[:2] + ("a",) + SKIP[3:]),
+         ("1 passed, 1 failed", 1)),
+    test("a skip for another reason", total(PASS, SKIP[:3] + ("SKIP too 4 CPUs",)),
+         ("1 passed, 1 failed", 1)),
+    test("a skip without a reason", total(PASS, SKIP[:3] + ("",)), ("1 passed, 1 failed", 1)),
     test("injected faults", splat("FAULT_INJECTION: forcing a failure.", "name failslab"), ["pass"]),
 ]
 for complaint in (

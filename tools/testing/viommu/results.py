@@ -6,12 +6,14 @@
 	results.py tap SUITE STATUS FILE	one program's output and exit status
 	results.py kunit LABEL KERNEL SUITES	KUnit in a kernel log, SUITES lists who must report
 	results.py splats LABEL KERNEL		complaints in a kernel log
-	results.py sum FILE			count result lines, last line "N passed, N failed"
+	results.py sum FILE SKIPS		count result lines, last line "N passed, N failed";
+						a skip that SKIPS does not list is a failure
 
 A test counts by what it says and by what it leaves out: a program that ends
 badly, prints less than its plan, or never ran is a failure of its own.
 """
 import collections
+import fnmatch
 import re
 import sys
 
@@ -241,13 +243,27 @@ def splats(label, kernel):
         emit("pass", f"{label}/kernel-log", "no complaint")
 
 
-def total(path):
+def allowed_skips(path):
+    """The rows of a list of SUITE TEST REASON"""
+    lines = [line.split("#")[0].split(None, 2) for line in lines_of(path)]
+    return [words for words in lines if words]
+
+
+def may_skip(skips, suite, test, detail):
+    detail = re.sub(r"^SKIP\s*", "", detail).strip()
+    return any(all(map(fnmatch.fnmatchcase, (suite, test, detail), words)) for words in skips)
+
+
+def total(path, skips):
+    skips = allowed_skips(skips)
     counts = collections.Counter()
     suites = collections.OrderedDict()
     bad = []
     skipped = []
     for line in lines_of(path):
         kind, suite, test, detail = line.split("\t")
+        if kind == "skip" and not may_skip(skips, suite, test, detail):
+            kind, detail = "fail", f"may not skip: {detail}"
         counts[kind] += 1
         suites.setdefault(suite, collections.Counter())[kind] += 1
         if kind == "fail":
@@ -284,8 +300,8 @@ def main():
         tap(args[1], lines_of(args[3]), ending)
     elif len(args) == 3 and args[0] == "splats":
         splats(*args[1:])
-    elif len(args) == 2 and args[0] == "sum":
-        return total(args[1])
+    elif len(args) == 3 and args[0] == "sum":
+        return total(*args[1:])
     else:
         sys.exit(__doc__)
     return 0
