@@ -47,7 +47,7 @@ qemu=(
 	"${accel[@]}" -global arm-smmuv3.stage=nested
 	-smp "$cpus" -m 2G -nodefaults -display none -no-reboot
 	-bios "$firmware" -kernel "$image" -initrd "$initrd"
-	-append "console=ttyAMA0 loglevel=8 panic=-1 oops=panic hugepages=64 vfio-pci.ids=1234:11e8 $append"
+	-append "console=ttyAMA0 loglevel=8 panic=-1 oops=panic hugepages=64 vfio-pci.ids=1234:11e8 lockdep.lock_stat=0 $append"
 	-chardev "file,id=kernel,path=$prefix.kernel" -serial chardev:kernel
 	-device virtio-serial-pci -chardev "file,id=out,path=/dev/stdout"
 	-device "virtserialport,chardev=out,name=viommu"
