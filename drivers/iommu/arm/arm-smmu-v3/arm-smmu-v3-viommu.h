@@ -13,6 +13,7 @@
 #ifndef _ARM_SMMU_V3_VIOMMU_H
 #define _ARM_SMMU_V3_VIOMMU_H
 
+#include <linux/io-pgtable.h>
 #include <linux/iommufd_viommu.h>
 
 #include "arm-smmu-v3.h"
@@ -86,6 +87,19 @@ static inline struct arm_smmu_nested_domain *
 to_arm_smmu_nested_domain(struct iommu_domain *domain)
 {
 	return container_of(domain, struct arm_smmu_nested_domain, domain);
+}
+
+/*
+ * What the page table of a stage 2 domain has to be like. The STE follows the
+ * table: STE.S2FWB says how the SMMU reads the memory attributes in there.
+ */
+static inline unsigned long
+arm_smmu_nest_parent_quirks(const struct arm_smmu_domain *smmu_domain,
+			    const struct arm_smmu_device *smmu)
+{
+	if (smmu_domain->nest_parent && (smmu->features & ARM_SMMU_FEAT_S2FWB))
+		return IO_PGTABLE_QUIRK_ARM_S2FWB;
+	return 0;
 }
 
 #ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
