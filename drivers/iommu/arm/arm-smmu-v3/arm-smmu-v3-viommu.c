@@ -33,6 +33,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <kunit/visibility.h>
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
@@ -83,8 +84,9 @@ void *arm_smmu_hw_info(struct device *dev, u32 *length, u32 *type)
  *
  * Stage 1 sets the cacheability of the device's accesses. With it a guest could
  * have the device read and write around the caches, and find there what memory
- * held before the host cleared it for the guest. The root complex's CANWBS keeps
- * all accesses coherent.
+ * held before the host cleared it for the guest. Either stage 2 overrides what
+ * stage 1 says, which all nest parents of an SMMU with S2FWB do, or the root
+ * complex keeps all accesses coherent (CANWBS).
  *
  * Return: true if the host stays safe
  */
@@ -92,8 +94,11 @@ bool arm_smmu_master_can_nest(struct arm_smmu_master *master)
 {
 	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(master->dev);
 
+	if (master->smmu->features & ARM_SMMU_FEAT_S2FWB)
+		return true;
 	return fwspec && (fwspec->flags & IOMMU_FWSPEC_PCI_RC_CANWBS);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_can_nest);
 
 static int arm_smmu_viommu_init(struct iommufd_viommu *core,
 				const struct iommu_user_data *user_data)
