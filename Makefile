@@ -9,7 +9,7 @@ VM := tools/testing/viommu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
-.PHONY: patches check-series docs bench
+.PHONY: patches check-series docs bench coverage
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -17,7 +17,9 @@ help:
 #: The main job and its checks
 #:   make demo        boot the patched kernel in QEMU and drive a nested SMMUv3 through it
 #:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
-#:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, x86 as modules, clang
+#:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, modules, clang, other
+#:                    configurations, coccinelle; PARTS="kasan kcsan" runs these parts only
+#:   make coverage    which lines of the series the tests in a machine execute
 #:   make bench       instructions per call and per command, table and plot; PEER=7.2 to
 #:                    compare with Debian's kernel source of that version
 #:
@@ -71,6 +73,9 @@ check: deps
 
 check-long: deps
 	@$(VM)/check-long.sh
+
+coverage: deps
+	@MIN="$(MIN)" $(VM)/coverage.sh
 
 bench: deps
 	@PEER="$(PEER)" $(VM)/bench.sh

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Build the test kernel, or with "headers" its uAPI headers:
-#	kernel.sh [OUT CONFIG-FRAGMENT...]	default: $B/arm64 and vm.config
+#	kernel.sh [OUT CONFIG-FRAGMENT... VARIABLE=VALUE...]
+#						default: $B/arm64 and vm.config;
+#						variables are for the kernel's make
 #	kernel.sh headers			$B/headers/include
 . "$(dirname "$0")/lib.sh"
 
@@ -17,11 +19,18 @@ if [ "${1:-}" = headers ]; then
 	NEXT="make headers" step "installing the uAPI headers" headers headers
 	exit
 fi
+variables=()
 fragments=("$TOP/tools/testing/viommu/vm.config")
 if [ $# -gt 1 ]; then
 	out=$B/$1
 	shift
-	fragments=("$@")
+	fragments=()
+	for word; do
+		case $word in
+		*=*) variables+=("$word") ;;
+		*) fragments+=("$word") ;;
+		esac
+	done
 fi
 name=$(basename "$out")
 mkdir -p "$out"
@@ -37,4 +46,5 @@ if [ "$(cat "$out/config.id" 2>/dev/null)" != "$id" ]; then
 	[ -z "$lost" ] || die "the configuration did not take: $(echo "$lost" | tr '\n' ' ')"
 	echo "$id" >"$out/config.id"
 fi
-NEXT="make kernel" step "building the kernel ($name)" "kernel-$name" kmake "$out" Image
+NEXT="make kernel" step "building the kernel ($name)" "kernel-$name" \
+	kmake "$out" Image "${variables[@]}"

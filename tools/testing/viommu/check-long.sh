@@ -2,45 +2,131 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck disable=SC2317 # functions that a step calls
 # What takes longer than 'make check': the same machine tests under the kernel's
-# heavy checkers, and other ways to build. About an hour on two cores.
+# heavy checkers, and other ways to build and to look at the code. Each part is one
+# function; PARTS="kasan modules" runs these only. No part is begun when BUDGET
+# seconds are over, and those left out count as skipped.
 . "$(dirname "$0")/../../../series/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
-prepare check-long
-
-# Memory errors and leaks, then data races
-must "kernel with KASAN" kernel-kasan \
-	"$TOP/series/kernel.sh" kasan "$here/vm.config" "$here/kasan.config"
-SLOW=4 KMEMLEAK=1 vm_tests kasan- -k "$B/kasan/arch/arm64/boot/Image"
-
-must "kernel with KCSAN" kernel-kcsan \
-	"$TOP/series/kernel.sh" kcsan "$here/vm.config" "$here/kcsan.config"
-SLOW=4 vm_tests kcsan- -k "$B/kcsan/arch/arm64/boot/Image"
-
-# What calls cost, on kernels without debugging; appends its own results
-may "counting instructions" bench env results="$results" "$here/bench.sh" goals
-
-# The same objects by the other compiler
-clang_objects() {
-	local out=$B/clang dirs=(drivers/iommu/iommufd/ drivers/iommu/arm/arm-smmu-v3/)
-
-	command -v clang >/dev/null || "$TOP/series/deps.sh" clang lld llvm
-	mkdir -p "$out"
-	(cd "$out" && rm -rf "${dirs[@]}")
-	kmake "$out" LLVM=1 CC=clang KCONFIG_ALLCONFIG="$here/vm.config" allnoconfig
-	kmake "$out" LLVM=1 CC=clang W=1 WERROR=1 "${dirs[@]}"
+# alive LABEL TEXT: a checker that is not there finds nothing
+alive() {
+	if grep -q "$2" "$LOG/vm-$1.kernel"; then
+		result pass "$1" "the kernel has its checkers"
+	else
+		result fail "$1" "the kernel has its checkers" "no '$2' in $LOG/vm-$1.kernel"
+	fi
 }
-may "clang W=1" clang clang_objects
 
-# Both as modules: modpost sees every missing export
-modules() {
+# Memory errors and leaks, what lockdep sees when all is slow
+kasan() {
+	may "kernel with KASAN" kernel-kasan \
+		"$TOP/series/kernel.sh" kasan "$here/vm.config" "$here/kasan.config"
+	[ "$step_status" = 0 ] || return 0
+	SLOW=4 KMEMLEAK=1 vm_tests kasan- -k "$B/kasan/arch/arm64/boot/Image"
+	alive kasan-kunit-smp4 "KernelAddressSanitizer initialized"
+	alive kasan-kunit-smp4 "Kernel memory leak detector initialized"
+}
+
+# Data races
+kcsan() {
+	may "kernel with KCSAN" kernel-kcsan \
+		"$TOP/series/kernel.sh" kcsan "$here/vm.config" "$here/kcsan.config"
+	[ "$step_status" = 0 ] || return 0
+	SLOW=4 vm_tests kcsan- -k "$B/kcsan/arch/arm64/boot/Image"
+	alive kcsan-kunit-smp4 "kcsan: enabled early"
+	alive kcsan-kunit-smp4 "kcsan: selftest: .*/.* tests passed"
+}
+
+# link SMMU IOMMUFD: link a kernel with these (y or m), and with VFIO and KUnit as
+# modules: modpost sees every missing export
+link() {
 	local out=$B/modules
 
 	mkdir -p "$out"
-	sed -E -e 's/^(CONFIG_(ARM_SMMU_V3|IOMMUFD|VFIO|VFIO_PCI|KUNIT|.*_KUNIT_TEST))=y/\1=m/' \
+	sed -E -e 's/^(CONFIG_(VFIO|VFIO_PCI|KUNIT|.*_KUNIT_TEST))=y/\1=m/' \
+		-e "s/^(CONFIG_ARM_SMMU_V3)=y/\1=$1/" -e "s/^(CONFIG_IOMMUFD)=y/\1=$2/" \
 		"$here/vm.config" >"$out/fragment"
 	kmake "$out" KCONFIG_ALLCONFIG="$out/fragment" allnoconfig
-	kmake "$out" vmlinux modules
+	grep -qx "CONFIG_ARM_SMMU_V3=$1" "$out/.config"
+	grep -qx "CONFIG_IOMMUFD=$2" "$out/.config"
+	# The symbols of a module that is built in now would be exported twice
+	rm -f "$out/Module.symvers" "$out/vmlinux.symvers"
+	kmake "$out" Image modules
 }
-may "the SMMU driver and iommufd as modules" modules modules
+# The last of them runs: KUnit when its modules are loaded, then who uses the others
+modules() {
+	local smmu=/drivers/iommu/arm/arm-smmu-v3 iommufd=/drivers/iommu/iommufd vfio=/drivers/vfio
+
+	may "SMMU=y, IOMMUFD=m linked" modules-ym link y m
+	may "SMMU=m, IOMMUFD=y linked" modules-my link m y
+	may "SMMU=m, IOMMUFD=m linked" modules-mm link m m
+
+	manifest modules <<-EOM
+		load-kunit 60 @load /lib/kunit/kunit.ko enable=1
+		load-iommufd 60 @load $iommufd/iommufd.ko
+		load-smmu 60 @load $smmu/arm_smmu_v3.ko
+		load-vfio 60 @load $vfio/vfio.ko
+		load-vfio-pci-core 60 @load $vfio/pci/vfio-pci-core.ko
+		load-vfio-pci 60 @load $vfio/pci/vfio-pci.ko ids=1234:11e8
+		load-smmu-test 60 @load $smmu/arm-smmu-v3-test.ko
+		load-smmu-viommu-test 60 @load $smmu/arm-smmu-v3-viommu-test.ko
+		load-iommufd-test 60 @load $iommufd/veventq-test.ko
+		viommu_objects 120 /bin/viommu_objects
+		viommu_invalidate 120 /bin/viommu_invalidate
+		viommu-demo 120 /bin/viommu-demo
+		viommu-calls 120 /bin/viommu-calls
+		unload-iommufd-test 60 @unload veventq_test
+		unload-smmu-viommu-test 60 @unload arm_smmu_v3_viommu_test
+		unload-smmu-test 60 @unload arm_smmu_v3_test
+		unload-vfio-pci 60 @unload vfio_pci
+		unload-vfio-pci-core 60 @unload vfio_pci_core
+		unload-vfio 60 @unload vfio
+		unload-iommufd 60 @unload iommufd
+	EOM
+	MODULES=$B/modules vm modules "$VM/modules.manifest" -c 4 -t 600 \
+		-k "$B/modules/arch/arm64/boot/Image"
+	"$here/results.py" kunit modules "$LOG/vm-modules.kernel" "$here/kunit-suites" >>"$results"
+}
+
+# Other configurations and compilers
+matrix() { "$here/matrix.sh" "$results"; }
+
+# The kernel's semantic patches on our files: "make coccicheck MODE=report" for a list
+# of files instead of a directory
+semantic_patches() {
+	local c options said status=0
+
+	command -v spatch >/dev/null || "$TOP/series/deps.sh" coccinelle
+	cd "$TREE"
+	mapfile -t files < <(overlay_files | cut -f2 | grep '^\(drivers\|include\)/.*\.[ch]$')
+	mapfile -t patches < <(find scripts/coccinelle -name '*.cocci' | sort)
+	[ ${#files[@]} -gt 20 ] && [ ${#patches[@]} -gt 50 ]
+	for c in "${patches[@]}"; do
+		# Those with OCaml in them need its compiler, and look at one driver
+		! grep -q '^@.*script:ocaml' "$c" || continue
+		read -ra options < <(sed -n 's,^// Options: *,,p' "$c"; echo)
+		said=$(spatch --very-quiet --cocci-file "$c" -D report "${options[@]}" \
+			--no-show-diff -I include -I include/uapi "${files[@]}" 2>&1) ||
+			{ status=1; echo "$c: spatch failed"; }
+		said=$(grep -v -e '^init_defs_builtins:' -e '^$' <<<"$said") || continue
+		status=1
+		printf '%s\n' "in $c:" "$said"
+	done
+	return "$status"
+}
+coccinelle() { may "coccinelle" coccinelle semantic_patches; }
+
+# What calls cost, on kernels without debugging; appends its own results
+bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
+
+prepare check-long
+for part in ${PARTS:-kasan kcsan modules matrix coccinelle bench}; do
+	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
+		result skip check-long "$part" "out of time"
+		continue
+	fi
+	start=$SECONDS
+	"$part"
+	say "$part: $((SECONDS - start)) s"
+done
 finish

@@ -16,12 +16,21 @@
  * go to the kernel log too, so that a splat can be laid at a program's door.
  *
  * A line of /manifest is "NAME TIMEOUT PROGRAM [ARGUMENT...]", split at blanks.
- * PROGRAM "@dump" prints the file ARGUMENT in hexadecimal instead of running
- * anything; "@kmemleak" looks for leaked kernel memory, and fails if there is
- * some.
+ * PROGRAM may be one of these instead, done by init itself:
+ *
+ *	@dump FILE	print FILE in hexadecimal
+ *	@gcov		print what a kernel with gcov has counted: MARK "file PATH",
+ *			then the file in hexadecimal, for each
+ *	@kmemleak	look for leaked kernel memory, and fail if there is some
+ *	@load FILE [PARAMETER...]
+ *			load a module. All are loaded before anything else happens, in
+ *			this order: without the SMMU's driver there may be no virtio port
+ *	@unload NAME	remove a module
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdarg.h>
@@ -32,12 +41,18 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MARK "@viommu "
 #define MAX_ARGS 32
+#define MAX_MODULES 32
+
+/* How the loading of the modules ended, in the order of the manifest */
+static int load_errors[MAX_MODULES];
+static int nr_loaded, nr_reported;
 
 static int out_fd = -1;
 static int kmsg_fd = -1;
@@ -131,7 +146,7 @@ static void mount_or_say(const char *type, const char *where, const char *opts)
 		dprintf(2, "viommu: mount %s: %s\n", where, strerror(errno));
 }
 
-static void print_file(const char *path)
+static int print_file(const char *path)
 {
 	unsigned char buf[32];
 	char line[2 * sizeof(buf) + 1];
@@ -139,8 +154,8 @@ static void print_file(const char *path)
 	ssize_t n, i;
 
 	if (fd < 0) {
-		report(MARK "end dump exit=1 seconds=0");
-		return;
+		report("%s: %s", path, strerror(errno));
+		return 1;
 	}
 	while ((n = read(fd, buf, sizeof(buf))) > 0) {
 		for (i = 0; i < n; i++)
@@ -148,7 +163,59 @@ static void print_file(const char *path)
 		report("%s", line);
 	}
 	close(fd);
-	report(MARK "end dump exit=%d seconds=0", n < 0);
+	return n < 0;
+}
+
+static int print_counts(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	size_t len = strlen(path);
+
+	(void)st;
+	(void)ftw;
+	/* The notes beside them are links to files of the host */
+	if (type != FTW_F || len < 5 || strcmp(path + len - 5, ".gcda"))
+		return 0;
+	report(MARK "file %s", path);
+	return print_file(path);
+}
+
+static void load_modules(FILE *manifest)
+{
+	char line[1024], path[256], parameters[256];
+
+	while (nr_loaded < MAX_MODULES && fgets(line, sizeof(line), manifest)) {
+		int fd;
+
+		parameters[0] = '\0';
+		if (sscanf(line, "%*s %*s @load %255s %255[^\n]", path, parameters) < 1)
+			continue;
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || syscall(SYS_finit_module, fd, parameters, 0))
+			load_errors[nr_loaded] = errno;
+		if (fd >= 0)
+			close(fd);
+		nr_loaded++;
+	}
+	rewind(manifest);
+}
+
+static int loaded(const char *path)
+{
+	if (nr_reported >= nr_loaded) {
+		report("%s: too many modules", path);
+		return 1;
+	}
+	if (load_errors[nr_reported])
+		report("%s: %s", path, strerror(load_errors[nr_reported]));
+	return load_errors[nr_reported++] != 0;
+}
+
+static int unload(const char *name)
+{
+	if (!syscall(SYS_delete_module, name, O_NONBLOCK))
+		return 0;
+	report("%s: %s", name, strerror(errno));
+	return 1;
 }
 
 static int find_leaks(void)
@@ -276,14 +343,21 @@ static void run_line(char *line)
 		report(MARK "end %s exit=126 seconds=0", name);
 		return;
 	}
-	if (!strcmp(argv[0], "@dump")) {
-		print_file(argc > 1 ? argv[1] : "");
-		return;
-	}
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if (!strcmp(argv[0], "@kmemleak")) {
-		status = find_leaks();
+	if (argv[0][0] == '@') {
+		if (!strcmp(argv[0], "@dump") && argc == 2)
+			status = print_file(argv[1]);
+		else if (!strcmp(argv[0], "@gcov"))
+			status = nftw("/sys/kernel/debug/gcov", print_counts, 16, FTW_PHYS) != 0;
+		else if (!strcmp(argv[0], "@kmemleak"))
+			status = find_leaks();
+		else if (!strcmp(argv[0], "@load") && argc >= 2)
+			status = loaded(argv[1]);
+		else if (!strcmp(argv[0], "@unload") && argc == 2)
+			status = unload(argv[1]);
+		else
+			status = 126;
 		report(MARK "end %s exit=%d seconds=%ld", name, status, elapsed(&start));
 		return;
 	}
@@ -325,15 +399,15 @@ int main(void)
 	setenv("HOME", "/", 1);
 
 	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	manifest = fopen("/manifest", "re");
+	if (!manifest) {
+		dprintf(2, "viommu: /manifest: %s\n", strerror(errno));
+		power_off();
+	}
+	load_modules(manifest);
 	out_fd = open_port("viommu");
 	if (out_fd < 0) {
 		dprintf(2, "viommu: no virtio port: %s\n", strerror(errno));
-		power_off();
-	}
-
-	manifest = fopen("/manifest", "re");
-	if (!manifest) {
-		report("/manifest: %s", strerror(errno));
 		power_off();
 	}
 	while (fgets(line, sizeof(line), manifest))

@@ -4,6 +4,7 @@
 # What can be said of the series without running it; result lines (see
 # results.py) are appended to the file named by the argument.
 . "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/vmlib.sh"
 
 results=${1:-$LOG/static.results}
 failed=0
@@ -87,15 +88,10 @@ compiler() {
 	kmake "$out" W=1 C=1 "${dirs[@]}"
 }
 no_warnings() {
-	local log=$LOG/w1-build.log bad
+	local log=$LOG/w1-build.log
 
 	compiler >"$log" 2>&1 || { grep -A5 'error:' "$log"; return 1; }
-	bad=$(grep -E '(warning|error):' "$log" | sed "s,^$TREE/,,;s,^\(\.\./\)*linux/,,;s,^\./,," |
-		sort -u | grep -E "^($({ printf '%s\n' "${ours[@]}"; hooked_files; } |
-			sed 's,[.],\\.,g' | paste -sd'|')):" |
-		grep -vFf <(grep -v '^#' "$TOP/tools/testing/viommu/base-warnings") || true)
-	printf '%s\n' "$bad"
-	[ -z "$bad" ]
+	our_warnings "$log"
 }
 
 # As a C90 user of the header would see it, alone

@@ -21,7 +21,7 @@ prepare() {
 }
 
 # VM/iort.aml: this QEMU's and firmware's IORT with CANWBS in it, taken by a boot
-# of its own the first time
+# of its own the first time; run-vm-OPTION... is for that
 iort() {
 	local firmware=${QEMU_EFI:-/usr/share/qemu-efi-aarch64/QEMU_EFI.fd} id
 
@@ -34,21 +34,25 @@ iort() {
 	fi
 	printf 'iort 30 @dump /sys/firmware/acpi/tables/IORT\n' >"$VM/iort.manifest"
 	"$here/mkinitramfs.py" "$VM/iort.cpio" "init=$VM/bin/init" "manifest=$VM/iort.manifest"
-	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120
+	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120 "$@"
 	"$here/iort-canwbs.py" "$LOG/vm-iort.out" "$VM/iort.aml"
 	echo "$id" >"$VM/iort.id"
 }
 
 # boot NAME MANIFEST run-vm-OPTION...: one boot with the programs that the
 # manifest names; logs in LOG/vm-NAME.{out,kernel}, status as run-vm.sh's. With
-# NO_CANWBS the machine's own IORT.
+# NO_CANWBS the machine's own IORT, with MODULES that build's modules to load.
 boot() {
 	local name=$1 manifest=$2 files acpi=(--acpi "$VM/iort.aml")
 
 	[ -z "${NO_CANWBS:-}" ] || acpi=()
 	shift 2
-	mapfile -t files < <(awk '$1 !~ /^#/ && $3 ~ /^\/bin\// { print $3 }' "$manifest" |
-		sort -u | sed "s,^/bin/\(.*\),bin/\1=$VM/bin/\1,")
+	mapfile -t files < <(
+		awk '$1 !~ /^#/ && $3 ~ /^\/bin\// { print $3 }' "$manifest" |
+			sort -u | sed "s,^/bin/\(.*\),bin/\1=$VM/bin/\1,"
+		awk -v build="${MODULES:-}" \
+			'$3 == "@load" { print substr($4, 2) "=" build "/" substr($4, 2) }' "$manifest"
+	)
 	"$here/mkinitramfs.py" "${acpi[@]}" "$VM/$name.cpio" \
 		"init=$VM/bin/init" "manifest=$manifest" "${files[@]}" &&
 	"$here/run-vm.sh" -i "$VM/$name.cpio" -o "$LOG/vm-$name" "$@"
@@ -57,10 +61,14 @@ boot() {
 # Results go to the file named by "results", see results.py
 result() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
 
-finish() {
+summary() {
 	echo
 	say "all results: $results; took $SECONDS s"
 	"$here/results.py" sum "$results" "$here/allowed-skips"
+}
+
+finish() {
+	summary
 	exit
 }
 
@@ -110,6 +118,20 @@ vm() {
 manifest() {
 	awk -v slow="${SLOW:-1}" '!/^#/ && NF >= 3 { $2 *= slow; print }' >"$VM/$1.manifest"
 	[ -z "${KMEMLEAK:-}" ] || echo "kmemleak $((60 * SLOW)) @kmemleak" >>"$VM/$1.manifest"
+	[ -z "${GCOV:-}" ] || echo "gcov 120 @gcov" >>"$VM/$1.manifest"
+}
+
+# our_warnings LOG: fail with a compiler's warnings that are from a file of ours, or
+# from a file that we hook and not known of the base
+our_warnings() {
+	local bad
+
+	bad=$(grep -E '(warning|error):' "$1" | sed "s,^$TREE/,,;s,^\(\.\./\)*linux/,,;s,^\./,," |
+		sort -u | grep -E "^($({ overlay_files | cut -f2; hooked_files; } |
+			sed 's,[.],\\.,g' | paste -sd'|')):" |
+		grep -vFf <(grep -v '^#' "$here/base-warnings") || true)
+	printf '%s\n' "$bad"
+	[ -z "$bad" ]
 }
 
 # vm_tests PREFIX OPTION...: everything that runs in a machine
