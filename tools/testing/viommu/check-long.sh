@@ -17,20 +17,30 @@ alive() {
 	fi
 }
 
-# Memory errors and leaks, what lockdep sees when all is slow
+# instrumented NAME VARIABLE: a kernel NAME with vm.config and NAME.config, where
+# VARIABLE is for the objects of the IOMMU drivers
+instrumented() {
+	local variables
+
+	mapfile -t variables < <(instrument "$2" "$TREE"/drivers/iommu/*.c \
+		"$TREE"/drivers/iommu/{iommufd,arm/arm-smmu-v3}/*.c)
+	may "kernel with ${1^^}" "kernel-$1" \
+		"$TOP/series/kernel.sh" "$1" "$here/vm.config" "$here/$1.config" "${variables[@]}"
+}
+
+# Memory errors and leaks, what lockdep sees when all is slow; undefined behaviour in
+# the IOMMU drivers
 kasan() {
-	may "kernel with KASAN" kernel-kasan \
-		"$TOP/series/kernel.sh" kasan "$here/vm.config" "$here/kasan.config"
+	instrumented kasan UBSAN_SANITIZE
 	[ "$step_status" = 0 ] || return 0
 	SLOW=4 KMEMLEAK=1 vm_tests kasan- -k "$B/kasan/arch/arm64/boot/Image"
 	alive kasan-kunit-smp4 "KernelAddressSanitizer initialized"
 	alive kasan-kunit-smp4 "Kernel memory leak detector initialized"
 }
 
-# Data races
+# Data races of the IOMMU drivers, whoever they race with
 kcsan() {
-	may "kernel with KCSAN" kernel-kcsan \
-		"$TOP/series/kernel.sh" kcsan "$here/vm.config" "$here/kcsan.config"
+	instrumented kcsan KCSAN_SANITIZE
 	[ "$step_status" = 0 ] || return 0
 	SLOW=4 vm_tests kcsan- -k "$B/kcsan/arch/arm64/boot/Image"
 	alive kcsan-kunit-smp4 "kcsan: enabled early"

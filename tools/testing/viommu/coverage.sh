@@ -9,10 +9,7 @@
 
 prepare coverage
 mapfile -t files < <({ overlay_files | cut -f2; hooked_files; } | grep '^drivers/.*\.c$')
-counted=()
-for f in "${files[@]}"; do
-	counted+=("GCOV_PROFILE_$(basename "$f" .c).o=y")
-done
+mapfile -t counted < <(instrument GCOV_PROFILE "${files[@]}")
 must "kernel with gcov" kernel-gcov "$TOP/series/kernel.sh" gcov \
 	"$here/vm.config" "$here/gcov.config" "${counted[@]}"
 

@@ -121,6 +121,18 @@ manifest() {
 	[ -z "${GCOV:-}" ] || echo "gcov 120 @gcov" >>"$VM/$1.manifest"
 }
 
+# instrument VARIABLE FILE...: variables for the kernel's make that say with VARIABLE,
+# as KCSAN_SANITIZE, that the objects of these files are instrumented and no others
+instrument() {
+	local variable=$1 f
+
+	shift
+	echo "$variable=n"
+	for f; do
+		echo "${variable}_$(basename "$f" .c).o=y"
+	done
+}
+
 # our_warnings LOG: fail with a compiler's warnings that are from a file of ours, or
 # from a file that we hook and not known of the base
 our_warnings() {
