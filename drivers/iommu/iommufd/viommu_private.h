@@ -6,6 +6,7 @@
  *	viommu.c	the vIOMMU and its nested HWPTs
  *	vdevice.c	the vDEVICE
  *	veventq.c	the vEVENTQ and its file
+ *	fault_answer.c	page faults that user space no longer answers
  *	veventq_ring.h	the arithmetic of a vEVENTQ
  *	invalidate.c	from IOMMU_HWPT_INVALIDATE to the driver and back
  *	viommu_driver.c	what drivers call, always built in
@@ -145,6 +146,10 @@ void iommufd_veventq_destroy(struct iommufd_object *obj);
 int iommufd_invalidate(struct iommufd_ctx *ictx, u32 id,
 		       struct iommu_user_data_array *array,
 		       struct iommufd_invalidate_report *report);
+
+void iommufd_fault_sync(struct device *dev);
+bool iommufd_fault_deliver(struct iommufd_fault *fault, struct iopf_group *group);
+void iommufd_fault_close(struct iommufd_fault *fault);
 
 int iommufd_hw_info_input(const struct iommu_hw_info *cmd, u32 *type);
 int iommufd_hw_info_check_type(const struct iommu_hw_info *cmd, u32 type);
