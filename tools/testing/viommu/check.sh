@@ -6,7 +6,7 @@
 . "$(dirname "$0")/vmlib.sh"
 
 prepare check
-
+must "test kernel" kernel "$TOP/series/kernel.sh"
 vm_tests ""
 
 # What a command more in an array costs, and what reaches the SMMU: that differs

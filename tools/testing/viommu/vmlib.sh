@@ -6,7 +6,7 @@ here=$TOP/tools/testing/viommu
 VM=$B/vm
 mkdir -p "$VM"
 
-# prepare NAME: what every run needs before its first boot. Its results go to
+# prepare NAME: what every run needs but a kernel. Its results go to
 # LOG/NAME.results, and "make NAME" is what to run again.
 prepare() {
 	results=$LOG/$1.results
@@ -16,8 +16,6 @@ prepare() {
 	"$TOP/series/tree.sh"
 	must "uAPI headers" headers "$TOP/series/kernel.sh" headers
 	must "programs for the test machine" programs "$here/programs.sh"
-	must "test kernel" kernel "$TOP/series/kernel.sh"
-	must "the machine's IORT" iort iort
 }
 
 # VM/iort.aml: this QEMU's and firmware's IORT with CANWBS in it, taken by a boot
@@ -151,6 +149,8 @@ vm_tests() {
 	local prefix=$1 slow=${SLOW:-1} selftests=$TREE/tools/testing/selftests/iommu cpus src name
 
 	shift
+	must "the machine's IORT" iort iort "$@"
+
 	# KUnit runs at boot. Four CPUs, so that what waits for another CPU does;
 	# then one, where nobody else can service the interrupt.
 	for cpus in 4 1; do
