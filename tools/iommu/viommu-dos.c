@@ -1,0 +1,769 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * viommu-dos: what a VM that means harm can take away from others
+ *
+ *	viommu-dos [log | irqsoff | memory | latency]...
+ *
+ * log		lines in the kernel's log while a VM does, in a tight loop, what the
+ *		kernel or the SMMU refuses, or has its device do that
+ * irqsoff	the longest time with interrupts off during the same, by the irqsoff
+ *		tracer. A bound only means something where the clock counts
+ *		instructions: --bound checks it, in a machine with QEMU's -icount.
+ * memory	what objects cost, that it is charged to the VM's memory cgroup, and
+ *		what happens at the limit of that
+ * latency	how long an invalidation of another VM and an unmap of the host take
+ *		with and without a VM in a tight loop beside them; numbers only
+ *
+ * All but irqsoff if nothing is named. The device is QEMU's "edu".
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "edu.h"
+#include "iommufd-calls.h"
+#include "util.h"
+#include "vfio.h"
+
+#define VSID		0x4201u
+#define MEM_BASE	0x40000000ull
+#define MEM_SIZE	(4u << 20)
+#define HOST_SIZE	(64u << 10)
+/* Nothing is mapped there, neither by the guest nor by the host */
+#define NOWHERE		0x70000000ull
+#define LARGE		(1u << 17)
+#define ATTACK_MS	1500u
+
+#define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq/"
+#define TRACING		"/sys/kernel/tracing/"
+#define CGROUPS		"/tmp/viommu-dos-cgroup"
+
+/* One VM: the guest with the device is the one that means harm */
+static struct {
+	int fd;
+	struct vfio_dev vfio;
+	struct edu edu;
+	uint32_t ioas, parent, viommu, vdevice, veventq, bypass, s1;
+	int veventq_fd;
+	/* Another VM's, without a device, and the host's own */
+	uint32_t other_ioas, other_parent, other_viommu;
+	uint32_t host_ioas, host_hwpt;
+	void *mem;
+	uint64_t (*large)[2];
+} t;
+
+static int stop;
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static bool set_up(void)
+{
+	unsigned int i;
+
+	t.mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
+	t.large = malloc(LARGE * sizeof(*t.large));
+	if (t.mem == MAP_FAILED || !t.large)
+		return false;
+	for (i = 0; i < LARGE; i++) {
+		t.large[i][0] = htole64(0x12 | (uint64_t)(i & 0xff) << 48);
+		t.large[i][1] = htole64((uint64_t)i << 12 | 1);
+	}
+	t.fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	return t.fd >= 0 && !vfio_find(&t.vfio, EDU_VENDOR, EDU_DEVICE) &&
+	       !vfio_open(&t.vfio, t.fd) && !vfio_map_bar0(&t.vfio) &&
+	       !vfio_bus_master(&t.vfio) && !edu_probe(&t.edu, t.vfio.bar0) &&
+	       !ic_ioas(t.fd, &t.ioas) &&
+	       !ic_map(t.fd, t.ioas, MEM_BASE, t.mem, MEM_SIZE) &&
+	       !ic_parent(t.fd, t.vfio.dev_id, t.ioas, &t.parent) &&
+	       !ic_viommu(t.fd, t.vfio.dev_id, t.parent, &t.viommu) &&
+	       !ic_vdevice(t.fd, t.viommu, t.vfio.dev_id, VSID, &t.vdevice) &&
+	       !ic_veventq(t.fd, t.viommu, 8, &t.veventq, &t.veventq_fd) &&
+	       !ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_BYPASS_W0, 0, &t.bypass) &&
+	       !ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_S1_W0(MEM_BASE), STE_S1_W1,
+			  &t.s1) &&
+	       !vfio_attach(&t.vfio, t.s1) &&
+	       !ic_ioas(t.fd, &t.other_ioas) &&
+	       !ic_parent(t.fd, t.vfio.dev_id, t.other_ioas, &t.other_parent) &&
+	       !ic_viommu(t.fd, t.vfio.dev_id, t.other_parent, &t.other_viommu) &&
+	       !ic_ioas(t.fd, &t.host_ioas) &&
+	       !ic_parent(t.fd, t.vfio.dev_id, t.host_ioas, &t.host_hwpt);
+}
+
+static void tear_down(void)
+{
+	close(t.veventq_fd);
+	vfio_close(&t.vfio);
+	close(t.fd);
+	free(t.large);
+	munmap(t.mem, MEM_SIZE);
+}
+
+/* Attacks. Each returns how often it got a turn. */
+
+static int invalidate(const void *cmds, uint32_t num)
+{
+	struct iommu_hwpt_invalidate cmd;
+
+	return ic_invalidate(t.fd, t.viommu, cmds, num, &cmd);
+}
+
+static unsigned long bad_commands(void)
+{
+	/* A reserved bit, an unknown opcode, a StreamID of nobody's */
+	static const uint64_t cmds[][2] = {
+		{ 0x10 | 1 << 9 }, { 0x46 }, { 0x05 | 0x777ull << 32, 1 },
+	};
+	uint64_t cmd[2];
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++) {
+		cmd[0] = htole64(cmds[n % ARRAY_SIZE(cmds)][0]);
+		cmd[1] = htole64(cmds[n % ARRAY_SIZE(cmds)][1]);
+		if (invalidate(cmd, 1) != EIO)
+			return 0;
+	}
+	return n;
+}
+
+static unsigned long tiny_arrays(void)
+{
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++)
+		if (invalidate(t.large, 1))
+			return 0;
+	return n;
+}
+
+static unsigned long large_arrays(void)
+{
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++)
+		if (invalidate(t.large, LARGE))
+			return 0;
+	return n;
+}
+
+static bool inject(const char *probability)
+{
+	return !write_file(INJECT_DIR "verbose", "0") &&
+	       !write_file(INJECT_DIR "interval", "1") &&
+	       !write_file(INJECT_DIR "index", "0") &&
+	       !write_file(INJECT_DIR "times", "-1") &&
+	       !write_file(INJECT_DIR "probability", probability);
+}
+
+/* As a command that gets past the check and that the SMMU refuses would */
+static unsigned long hardware_errors(void)
+{
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++)
+		if (invalidate(t.large, 1) != EIO)
+			return 0;
+	return n;
+}
+
+/* An event per 4 bytes; the engine takes a transfer in 100 ms. The CD is all zero. */
+static unsigned long faults(void)
+{
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++)
+		if (edu_write(&t.edu, NOWHERE, 0, EDU_BUFFER))
+			return 0;
+	return n * EDU_BUFFER / 4;
+}
+
+static unsigned long bad_stes(void)
+{
+	unsigned long n;
+	uint32_t id;
+
+	for (n = 0; !stopped(); n++)
+		if (ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_S1_W0(MEM_BASE) | 1 << 1,
+			      STE_S1_W1, &id) != EIO)
+			return 0;
+	return n;
+}
+
+static unsigned long objects(void)
+{
+	uint32_t viommu, hwpt, veventq;
+	unsigned long n;
+	int fd;
+
+	for (n = 0; !stopped(); n++) {
+		if (ic_viommu(t.fd, t.vfio.dev_id, t.parent, &viommu) ||
+		    ic_nested(t.fd, t.vfio.dev_id, viommu, STE_BYPASS_W0, 0, &hwpt) ||
+		    ic_veventq(t.fd, viommu, 64, &veventq, &fd))
+			return 0;
+		close(fd);
+		if (ic_destroy(t.fd, veventq) || ic_destroy(t.fd, hwpt) ||
+		    ic_destroy(t.fd, viommu))
+			return 0;
+	}
+	return n;
+}
+
+/* The host's own, to compare with: what 6.12 does for an unmap */
+static bool host_unmap(void)
+{
+	return !ic_map(t.fd, t.host_ioas, MEM_BASE, t.mem, HOST_SIZE) &&
+	       !ic_unmap(t.fd, t.host_ioas, MEM_BASE, HOST_SIZE);
+}
+
+static unsigned long host_unmaps(void)
+{
+	unsigned long n;
+
+	for (n = 0; !stopped(); n++)
+		if (!host_unmap())
+			return 0;
+	return n;
+}
+
+static bool start_injection(void)
+{
+	return inject("100");
+}
+
+static bool stop_injection(void)
+{
+	return inject("0");
+}
+
+static bool to_bypass(void)
+{
+	return !vfio_attach(&t.vfio, t.bypass);
+}
+
+static bool to_s1(void)
+{
+	return !vfio_attach(&t.vfio, t.s1);
+}
+
+/*
+ * max_lines: in ATTACK_MS. The host prints stage 2 faults, which are its business, and
+ * what it reports of an SMMU's error: not more than 10 at a time, which are of a few
+ * lines each.
+ */
+struct attack {
+	const char *name;
+	unsigned long (*run)(void);
+	unsigned long max_lines;
+	bool (*before)(void);
+	bool (*after)(void);
+};
+
+static const struct attack attacks[] = {
+	{ "host's unmaps", host_unmaps, 0, NULL, NULL },
+	{ "bad commands", bad_commands, 0, NULL, NULL },
+	{ "arrays of one", tiny_arrays, 0, NULL, NULL },
+	{ "arrays of 2^17", large_arrays, 0, NULL, NULL },
+	{ "hardware errors", hardware_errors, 0, start_injection, stop_injection },
+	{ "stage 1 faults", faults, 0, NULL, NULL },
+	{ "stage 2 faults", faults, 100, to_bypass, to_s1 },
+	{ "bad STEs", bad_stes, 0, NULL, NULL },
+	{ "making objects", objects, 0, NULL, NULL },
+};
+
+static void *attack_thread(void *arg)
+{
+	const struct attack *attack = arg;
+
+	return (void *)attack->run();
+}
+
+/* With an argument of 0 for @attack just the time passes */
+static bool begin(const struct attack *attack, pthread_t *thread)
+{
+	if (attack->before && !attack->before())
+		return false;
+	__atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
+	return !pthread_create(thread, NULL, attack_thread, (void *)attack);
+}
+
+static unsigned long end(const struct attack *attack, pthread_t thread)
+{
+	void *turns;
+
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, &turns);
+	if (attack->after && !attack->after())
+		return 0;
+	return (unsigned long)turns;
+}
+
+static unsigned long run(const struct attack *attack)
+{
+	pthread_t thread;
+
+	if (!begin(attack, &thread))
+		return 0;
+	usleep(ATTACK_MS * 1000);
+	return end(attack, thread);
+}
+
+static void check_log(void)
+{
+	struct kmsg_count log;
+	unsigned long turns;
+	unsigned int i;
+	char name[80];
+	int kmsg;
+
+	printf("# lines in the kernel's log in %u ms\n", ATTACK_MS);
+	for (i = 0; i < ARRAY_SIZE(attacks); i++) {
+		kmsg = kmsg_open();
+		turns = run(&attacks[i]);
+		/* The event queue's thread may not be through */
+		usleep(200000);
+		kmsg_count(kmsg, &log);
+		close(kmsg);
+		printf("# %-16s %8lu times %8lu lines\n", attacks[i].name, turns, log.lines);
+		snprintf(name, sizeof(name), "log: %s", attacks[i].name);
+		tap_check(turns && !log.lost && !log.splats &&
+			  log.lines <= attacks[i].max_lines, name);
+	}
+}
+
+static long max_latency(void)
+{
+	char text[32];
+
+	if (read_file(TRACING "tracing_max_latency", text, sizeof(text)) <= 0)
+		return -1;
+	return atol(text);
+}
+
+/* Where it started and ended, from the tracer's own report */
+static void print_where(void)
+{
+	static char text[8192];
+	char *line, *save;
+
+	if (read_file(TRACING "trace", text, sizeof(text)) <= 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strstr(line, "=> started at") || strstr(line, "=> ended at"))
+			printf("#   %s\n", line);
+}
+
+/* 1 ms more than what the host does by itself, in which the SMMU takes its time too */
+#define IRQSOFF_BOUND_US	1000
+
+static void check_irqsoff(bool bound)
+{
+	long base = 0, us;
+	unsigned int i;
+	char name[80];
+
+	if (write_file(TRACING "current_tracer", "irqsoff")) {
+		tap_check(!bound, "irqsoff # SKIP no irqsoff tracer");
+		return;
+	}
+	write_file(TRACING "tracing_on", "1");
+	printf("# longest time with interrupts off\n");
+	for (i = 0; i < ARRAY_SIZE(attacks); i++) {
+		unsigned long turns;
+
+		write_file(TRACING "tracing_max_latency", "0");
+		turns = run(&attacks[i]);
+		us = max_latency();
+		if (!i)
+			base = us;
+		printf("# %-16s %8lu times %8ld us\n", attacks[i].name, turns, us);
+		print_where();
+		snprintf(name, sizeof(name), "interrupts off: %s", attacks[i].name);
+		tap_check(turns && us >= 0 && (!bound || us <= base + IRQSOFF_BOUND_US),
+			  name);
+	}
+	write_file(TRACING "current_tracer", "nop");
+}
+
+/* Latency of others */
+
+#define MAX_SAMPLES	100000u
+
+static uint32_t samples[MAX_SAMPLES];
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool other_vm(void)
+{
+	struct iommu_hwpt_invalidate cmd;
+
+	return !ic_invalidate(t.fd, t.other_viommu, t.large, 1, &cmd);
+}
+
+struct latency {
+	unsigned int n;
+	double p50, p99;
+};
+
+static bool measure(bool (*victim)(void), struct latency *l)
+{
+	uint64_t start = now_ns(), before, after = start;
+
+	l->n = 0;
+	while (after - start < ATTACK_MS * 1000000ull && l->n < MAX_SAMPLES) {
+		before = now_ns();
+		if (!victim())
+			return false;
+		after = now_ns();
+		samples[l->n++] = (after - before) / 1000;
+	}
+	qsort(samples, l->n, sizeof(samples[0]), by_value);
+	l->p50 = samples[l->n / 2];
+	l->p99 = samples[l->n - 1 - l->n / 100];
+	return true;
+}
+
+static void check_latency(void)
+{
+	static const struct {
+		const char *name;
+		bool (*call)(void);
+	} victims[] = {
+		{ "another VM's array", other_vm },
+		{ "host's map, unmap", host_unmap },
+	};
+	struct latency alone, beside;
+	unsigned int v, i;
+	pthread_t thread;
+	char name[80];
+	bool ok;
+
+	printf("# us, and how many times what it is alone\n");
+	printf("# %-20s %-16s %8s %8s %6s %6s\n", "of", "beside", "p50", "p99", "p50",
+	       "p99");
+	for (v = 0; v < ARRAY_SIZE(victims); v++) {
+		ok = measure(victims[v].call, &alone);
+		printf("# %-20s %-16s %8.0f %8.0f\n", victims[v].name, "-", alone.p50,
+		       alone.p99);
+		/* Without the host's unmaps and with those of the VM alone */
+		for (i = 1; ok && i < ARRAY_SIZE(attacks); i++) {
+			ok = begin(&attacks[i], &thread);
+			if (!ok)
+				break;
+			ok = measure(victims[v].call, &beside);
+			ok &= end(&attacks[i], thread) > 0;
+			printf("# %-20s %-16s %8.0f %8.0f %6.1f %6.1f\n", victims[v].name,
+			       attacks[i].name, beside.p50, beside.p99,
+			       beside.p50 / (alone.p50 ?: 1),
+			       beside.p99 / (alone.p99 ?: 1));
+			/* No more than that it gets its turns, whatever the machine does */
+			ok &= beside.n >= 10;
+		}
+		snprintf(name, sizeof(name), "latency: %s goes on", victims[v].name);
+		tap_check(ok, name);
+	}
+}
+
+/* Memory */
+
+static long long cgroup_number(const char *cgroup, const char *file, const char *key)
+{
+	static char text[8192];
+	char path[128];
+	char *p;
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	if (read_file(path, text, sizeof(text)) <= 0)
+		return -1;
+	if (!key)
+		return strcmp(text, "max\n") ? atoll(text) : -1;
+	for (p = strtok(text, "\n"); p; p = strtok(NULL, "\n"))
+		if (!strncmp(p, key, strlen(key)) && p[strlen(key)] == ' ')
+			return atoll(p + strlen(key));
+	return -1;
+}
+
+static bool cgroup_set(const char *cgroup, const char *file, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	return !write_file(path, value);
+}
+
+static long long vm_memory(void)
+{
+	return cgroup_number("vm", "memory.current", NULL);
+}
+
+/* What is in per-CPU stocks and caches is charged to nobody in particular */
+#define NOISE	(256 << 10)
+
+struct cost {
+	const char *name;
+	unsigned int num;
+	/* Bytes each that must be charged at least */
+	long long least;
+	/* Make one more, on what is there */
+	bool (*make)(void);
+};
+
+static uint32_t last_viommu;
+
+static bool more_parent(void)
+{
+	uint32_t id;
+
+	return !ic_parent(t.fd, t.vfio.dev_id, t.ioas, &id);
+}
+
+static bool more_viommu(void)
+{
+	return !ic_viommu(t.fd, t.vfio.dev_id, t.parent, &last_viommu);
+}
+
+static bool more_nested(void)
+{
+	uint32_t id;
+
+	return !ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_BYPASS_W0, 0, &id);
+}
+
+static bool more_veventq(uint32_t depth)
+{
+	uint32_t id;
+	int fd;
+
+	return more_viommu() && !ic_veventq(t.fd, last_viommu, depth, &id, &fd);
+}
+
+static bool more_small_veventq(void)
+{
+	return more_veventq(64);
+}
+
+static bool more_large_veventq(void)
+{
+	return more_veventq(1 << 19);
+}
+
+/* The record and its header */
+#define RECORD	40ll
+
+/* In the cgroup from before the first call on, as a VMM is that a manager starts */
+static void memory_costs(void)
+{
+	static const struct cost costs[] = {
+		{ "nest parent HWPT", 100, 256, more_parent },
+		{ "vIOMMU", 200, 256, more_viommu },
+		{ "nested HWPT", 500, 128, more_nested },
+		{ "vIOMMU, vEVENTQ of 64", 100, 64 * RECORD, more_small_veventq },
+		{ "vIOMMU, vEVENTQ of 2^19", 3, RECORD << 19, more_large_veventq },
+	};
+	long long before, after;
+	unsigned int i, n;
+	char name[80];
+	bool ok;
+
+	for (i = 0; i < ARRAY_SIZE(costs); i++) {
+		before = vm_memory();
+		for (n = 0, ok = true; ok && n < costs[i].num; n++)
+			ok = costs[i].make();
+		after = vm_memory();
+		printf("# %-24s %4u made, %9lld bytes each charged\n", costs[i].name, n,
+		       (after - before) / costs[i].num);
+		snprintf(name, sizeof(name), "memory: %s is charged", costs[i].name);
+		tap_check(ok && before >= 0 &&
+			  after - before + NOISE >= costs[i].least * costs[i].num, name);
+	}
+}
+
+/*
+ * 16 MiB of room: a queue of 20 MiB must be refused, with nobody killed for it. Small
+ * objects are made until one is refused or, as the kernel does it for what is not
+ * large, the VMM is killed by its own cgroup.
+ */
+#define ROOM	(16ll << 20)
+
+static void memory_limit(void)
+{
+	uint32_t veventq, viommu;
+	char text[32];
+	bool ok;
+	int fd;
+
+	if (!tap_check(!ic_viommu(t.fd, t.vfio.dev_id, t.parent, &viommu),
+		       "memory: a vIOMMU before the limit"))
+		return;
+	snprintf(text, sizeof(text), "%lld", vm_memory() + ROOM);
+	ok = cgroup_set("vm", "memory.max", text);
+	tap_check(ok && ic_veventq(t.fd, viommu, 1 << 19, &veventq, &fd) == ENOMEM,
+		  "memory: a queue beyond the limit gets ENOMEM");
+	tap_check(!cgroup_number("vm", "memory.events", "oom_kill"),
+		  "memory: nobody is killed for it");
+	tap_check(!ic_veventq(t.fd, viommu, 1 << 10, &veventq, &fd),
+		  "memory: one within the limit is made");
+}
+
+/* Runs in the cgroup; in a process of its own as it may be killed */
+static int memory_eater(void)
+{
+	unsigned long n;
+	uint32_t id;
+	int err;
+
+	for (n = 0;; n++) {
+		err = ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_BYPASS_W0, 0, &id);
+		if (err)
+			break;
+	}
+	return err == ENOMEM ? 0 : 1;
+}
+
+static bool enter_cgroup(void)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	return cgroup_set("vm", "cgroup.procs", text);
+}
+
+/* 0 if all of the child's checks were fine */
+static int in_cgroup(int (*child)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(enter_cgroup() ? child() : 2);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return status;
+}
+
+static int costs_child(void)
+{
+	if (!tap_check(set_up(), "memory: a VM in a cgroup"))
+		return 1;
+	memory_costs();
+	memory_limit();
+	/* With all of it alive: the kernel takes it apart */
+	return 0;
+}
+
+static int eater_child(void)
+{
+	if (!set_up())
+		return 3;
+	return memory_eater();
+}
+
+static void check_memory(void)
+{
+	long long left, peak;
+	unsigned int i;
+	char text[32];
+	int status;
+
+	mkdir(CGROUPS, 0755);
+	if (mount("cgroup2", CGROUPS, "cgroup2", 0, NULL) ||
+	    !cgroup_set("", "cgroup.subtree_control", "+memory") ||
+	    mkdir(CGROUPS "/vm", 0755)) {
+		tap_check(true, "memory # SKIP no memory cgroups");
+		return;
+	}
+
+	/* The device is needed there */
+	tear_down();
+	status = in_cgroup(costs_child);
+	tap_check(!status, "memory: the VM came to its end");
+
+	/* RCU, and a work that uncharges */
+	for (i = 0; i < 50 && vm_memory() > 2 * NOISE; i++)
+		usleep(100000);
+	left = vm_memory();
+	printf("# %lld bytes charged when the VM is gone\n", left);
+	tap_check(left >= 0 && left <= 2 * NOISE, "memory: all is given back");
+
+	snprintf(text, sizeof(text), "%lld", ROOM);
+	cgroup_set("vm", "memory.max", text);
+	status = in_cgroup(eater_child);
+	peak = cgroup_number("vm", "memory.peak", NULL);
+	printf("# at the limit: %s, peak %lld of %lld bytes\n",
+	       WIFSIGNALED(status) ? "killed by its cgroup" :
+	       status ? "another error" : "ENOMEM", peak, ROOM);
+	tap_check(!status || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+			      cgroup_number("vm", "memory.events.local", "oom_kill") > 0),
+		  "memory: a VM at its limit is stopped");
+	tap_check(peak <= ROOM, "memory: the limit holds");
+	rmdir(CGROUPS "/vm");
+	umount2(CGROUPS, MNT_DETACH);
+	if (!set_up())
+		exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	bool log = argc < 2, irqsoff = false, memory = argc < 2, latency = argc < 2;
+	bool bound = false;
+	struct kmsg_count count;
+	int kmsg, i;
+
+	for (i = 1; i < argc; i++) {
+		log |= !strcmp(argv[i], "log");
+		irqsoff |= !strcmp(argv[i], "irqsoff");
+		memory |= !strcmp(argv[i], "memory");
+		latency |= !strcmp(argv[i], "latency");
+		bound |= !strcmp(argv[i], "--bound");
+	}
+
+	kmsg = kmsg_open();
+	/* Without it the kernel's errors can't be provoked */
+	if (!tap_check(stop_injection(), "hardware errors can be injected") ||
+	    !tap_check(set_up(), "VMs"))
+		return tap_end();
+	if (log)
+		check_log();
+	if (irqsoff)
+		check_irqsoff(bound);
+	if (latency)
+		check_latency();
+	if (memory)
+		check_memory();
+	tap_check(other_vm() && host_unmap(), "others still get on");
+	tear_down();
+	kmsg_count(kmsg, &count);
+	if (count.splats)
+		printf("# %s\n", count.splat);
+	tap_check(!count.splats, "the kernel has no complaint");
+	return tap_end();
+}
