@@ -78,7 +78,7 @@ coverage: deps
 	@MIN="$(MIN)" $(VM)/coverage.sh
 
 bench: deps
-	@PEER="$(PEER)" $(VM)/bench.sh
+	@PEER="$(PEER)" PROFILE="$(PROFILE)" $(VM)/bench.sh
 
 docs: tree
 	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme

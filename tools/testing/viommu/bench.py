@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What viommu-bench printed in the test machine, as tables, JSON and a plot
 
-	bench.py report OUT.json NAME=PREFIX...	tables; kernel NAME's boot left PREFIX.out
-						and PREFIX.qemu; the series' is "series"
+	bench.py report OUT.json NAME=PREFIX...	tables; kernel NAME's boots left PREFIX.out,
+						PREFIX.qemu and PREFIX-memory.out; the
+						series' is "series"
 	bench.py plot JSON FILE.svg		instructions per command (gnuplot)
 	bench.py goals JSON			result lines, see results.py: the goals
 	bench.py slope PREFIX			result lines: what holds on any kernel
@@ -13,6 +14,7 @@ The boot was one with "-icount shift=0", so the ticks are instructions, and with
 """
 import collections
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,17 +40,41 @@ MARK = ["TLBI_NH_VAA", "TLBI_NH_ALL", "TLBI_NH_VAA", "SYNC"]
 NAMES = {
     "getppid": "a system call that does nothing",
     "tlbi_nh_va-0": "IOMMU_HWPT_INVALIDATE, no entry",
-    "event-to-poll": "interrupt to poll()'s return, 1 event",
-    "events-to-poll-512": "interrupt to poll()'s return, 512",
+    "event-to-poll": "interrupt to poll()'s return",
+    "event-to-record": "interrupt to the record in user space",
+    "events-to-poll-512": "interrupt to poll()'s return, 512 events",
+    "read-1": "read() of 1 record",
+    "read-64": "read() of 64 records",
+    "read-512": "read() of 512 records",
 }
+# Headings of the table, by what a name begins with: the first that matches
+GROUPS = (
+    ("getppid|map|unmap", "Host: map and unmap"),
+    ("tlbi_nh_va-", "Arrays of TLBI_NH_VA"),
+    ("rejected", "Arrays whose last entry is refused"),
+    ("event|read-", "Events"),
+    ("", "Arrays of other commands"),
+)
+
+
+def lines(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.readlines()
 
 
 def read_boot(prefix):
-    """{"time": {name: ...}, "memory": {object: [...]}, "skip": {name: why}}"""
-    boot = {"time": {}, "memory": collections.defaultdict(list), "skip": {}}
-    ended = False
-    with open(prefix + ".out", encoding="utf-8", errors="replace") as f:
-        for line in f:
+    """{"version": ..., "time": {name: ...}, "memory": {object: [...]}, "skip": {name: why}}"""
+    boot = {"version": "", "time": {}, "memory": collections.defaultdict(list), "skip": {}}
+    for line in lines(prefix + ".kernel"):
+        m = re.search(r"Linux version (\S+)", line)
+        if m:
+            boot["version"] = m[1]
+            break
+    for path in (prefix + ".out", prefix + "-memory.out"):
+        if path != prefix + ".out" and not os.path.exists(path):
+            continue
+        ended = False
+        for line in lines(path):
             words = line.split()
             if words[:1] == ["time"] and len(words) == 7:
                 keys = ("units", "rounds", "min", "mode", "max")
@@ -59,8 +85,8 @@ def read_boot(prefix):
             elif words[:1] == ["skip"]:
                 boot["skip"][words[1]] = " ".join(words[2:])
             ended |= words[:2] == ["@viommu", "end"] and "exit=0" in words
-    if not ended:
-        sys.exit(f"error: viommu-bench did not come to its end, see {prefix}.out")
+        if not ended:
+            sys.exit(f"error: viommu-bench did not come to its end, see {path}")
     add_syncs(boot, prefix)
     return boot
 
@@ -69,8 +95,7 @@ def add_syncs(boot, prefix):
     """CMD_SYNCs of each array, and the commands that the SMMU saw in all"""
     names = [n for n in boot["time"] if re.match(r"(tlbi_|cfgi_|atc_|mixed|rejected)", n)]
     seen = []
-    with open(prefix + ".qemu", encoding="utf-8", errors="replace") as f:
-        commands = [m[1] for m in map(COMMAND.match, f) if m]
+    commands = [m[1] for m in map(COMMAND.match, lines(prefix + ".qemu")) if m]
     for i, command in enumerate(commands):
         if command == MARK[0] and commands[i:i + 4] == MARK:
             seen.append([])
@@ -93,59 +118,119 @@ def number(x):
     return f"{x:.0f}" if x == int(x) else f"{x:.1f}"
 
 
-def report(boots):
+def goal_of(boots, name):
+    if name.startswith(("map", "unmap")) and "base" in boots:
+        return boots["base"]["time"][name]["mode"]
+    return GOALS.get(name)
+
+
+def cells(entry):
+    """One kernel's columns: a call, per unit, CMD_SYNCs"""
+    if not entry:
+        return " " * 25
+    each = f"{entry['mode'] / entry['units']:.1f}" if entry["units"] > 1 else ""
+    syncs = number(entry["syncs"]) if "syncs" in entry else ""
+    return f"{entry['mode']:9}{each:>9}{syncs:>7}"
+
+
+def report_time(boots):
     series = boots["series"]["time"]
     others = [n for n in boots if n != "series"]
-    heading("Instructions per call")
-    head = f"{'':38}{'call':>9}{'each':>8}{'goal':>9}{'spread':>8}{'syncs':>7}"
-    print(head + "".join(f"{n:>10}" for n in others))
+    heading("Instructions: per call, and of that per command, page or record; CMD_SYNCs")
+    print(f"{'':42}{'series':>25}{'goal':>9}{'spread':>8}" +
+          "".join(f"{n:>25}{'ratio':>7}" for n in others))
+    print(f"{'':42}" + f"{'call':>9}{'each':>9}{'SYNCs':>7}" + f"{'':17}" +
+          "".join(f"{'call':>9}{'each':>9}{'SYNCs':>7}{'':7}" for n in others).rstrip())
+    last = None
     for name, entry in series.items():
-        units = entry["units"]
-        goal = GOALS.get(name)
-        if name.startswith(("map", "unmap")) and "base" in boots:
-            goal = boots["base"]["time"][name]["mode"]
-        line = f"{NAMES.get(name, name):38}{entry['mode']:9}"
-        line += f"{entry['mode'] / units:8.1f}" if units else f"{'':8}"
-        line += f"{goal or '':>9}{entry['max'] - entry['min']:8}"
-        line += f"{number(entry['syncs']):>7}" if "syncs" in entry else f"{'':7}"
+        group = next(text for names, text in GROUPS if re.match(names, name))
+        if group != last:
+            print(group)
+            last = group
+        line = f"  {NAMES.get(name, name):40}{cells(entry)}"
+        line += f"{goal_of(boots, name) or '':>9}{entry['max'] - entry['min']:8}"
         for other in others:
-            line += f"{boots[other]['time'].get(name, {}).get('mode', ''):>10}"
+            its = boots[other]["time"].get(name)
+            line += cells(its)
+            line += f"{its['mode'] / entry['mode']:7.2f}" if its else f"{'':7}"
         print(line.rstrip())
     for name, why in boots["series"]["skip"].items():
-        print(f"{name:38}not measured: {why}")
+        print(f"  {name:40}not measured: {why}")
 
-    heading("Memory, bytes")
-    for name, parts in boots["series"]["memory"].items():
-        total = sum(p["count"] * p["bytes"] for p in parts)
-        what = ", ".join(f"{p['count']} of {p['cache']}" if p["count"] > 1 else p["cache"]
-                         for p in parts)
-        print(f"{name:38}{total:9}   {what}")
+
+def report_memory(boots):
+    heading("Memory of one object, bytes")
+    for name in ("viommu", "vdevice", "veventq-64"):
+        for label, boot in boots.items():
+            if not boot["memory"]:
+                continue
+            parts = boot["memory"].get(name, [])
+            total = sum(p["count"] * p["bytes"] for p in parts)
+            what = ", ".join(f"{p['count']} of {p['cache']}" if p["count"] > 1 else p["cache"]
+                             for p in parts)
+            print(f"  {name:20}{label:>10}{total:9}   {what}")
+
+
+def report(boots):
+    for label, boot in boots.items():
+        print(f"{label}: Linux {boot['version']}")
+    report_time(boots)
+    report_memory(boots)
     print()
 
 
+def curve(boot, value):
+    """Points of the arrays of TLBI_NH_VA, as gnuplot takes them"""
+    points = sorted((e["units"], value(e)) for n, e in boot["time"].items()
+                    if re.match(r"tlbi_nh_va-\d+$", n) and e["units"] and "syncs" in e)
+    return "".join(f"{x} {y}\n" for x, y in points)
+
+
 def plot(boots, svg):
-    """Instructions per command over the length of the array, all kernels that have it"""
-    sizes = re.compile(r"tlbi_nh_va-(\d+)$")
-    data = []
-    curves = []
-    for label, boot in boots.items():
-        points = sorted((e["units"], e["mode"] / e["units"])
-                        for n, e in boot["time"].items() if sizes.match(n) and e["units"])
-        if points:
-            data.append("".join(f"{x} {y}\n" for x, y in points))
-            curves.append(f"'-' with linespoints title '{label}'")
-    data.append("".join(f"{boots['series']['time'][n]['units']} "
-                        f"{g / boots['series']['time'][n]['units']}\n" for n, g in GOALS.items()))
-    curves.append("'-' with points title 'goal'")
-    script = f"""set terminal svg size 720,480 background 'white'
+    """Instructions per command, and CMD_SYNCs, over the length of the array"""
+    kernels = {n: b for n, b in boots.items() if curve(b, lambda e: 1)}
+    goals = "".join(f"{boots['series']['time'][n]['units']} "
+                    f"{g / boots['series']['time'][n]['units']}\n" for n, g in GOALS.items())
+    blocks = {"goals": goals}
+    panels = ([], [])
+    for i, (label, boot) in enumerate(kernels.items()):
+        blocks[f"each{i}"] = curve(boot, lambda e: e["mode"] / e["units"])
+        blocks[f"syncs{i}"] = curve(boot, lambda e: e["syncs"])
+        title = f"{label} (Linux {boot['version']})"
+        panels[0].append(f"$each{i} using 1:2 with linespoints ls {i + 1} title '{title}'")
+        panels[1].append(f"$syncs{i} using 1:2 with linespoints ls {i + 1} notitle")
+        # The figures at the sizes that have a goal
+        shift = "0,-0.9" if i == 0 else "0,0.9"
+        panels[0].append(f"$each{i} using 1:($1==1||$1==8||$1==64||$1==512||$1==4096?$2:NaN)"
+                         f":(sprintf('%.{0 if i else 0}f',$2)) with labels offset {shift} "
+                         f"textcolor ls {i + 1} notitle")
+    panels[0].append("$goals using 1:2 with points ls 9 title 'goal, at most'")
+    script = "".join(f"${name} << EOD\n{text}EOD\n" for name, text in blocks.items())
+    script += f"""
+set terminal svg size 1000,480 background 'white' font 'sans-serif,13' rounded
 set output '{svg}'
-set logscale xy 2
+set style line 1 lc rgb '#0060ad' lw 2.2 pt 7 ps 0.6
+set style line 2 lc rgb '#c44e20' lw 2.2 pt 5 ps 0.6
+set style line 3 lc rgb '#3a8a3a' lw 2.2 pt 9 ps 0.6
+set style line 9 lc rgb '#404040' lw 1.6 pt 2 ps 0.9
+set border 3 lc rgb '#606060'
+set tics nomirror
+set grid lc rgb '#dddddd' lt 1
+set logscale xy
+set xtics (1, 2, 8, 64, 512, 4096)
+set xrange [0.6:8000]
 set xlabel 'commands in the array'
-set ylabel 'instructions per command'
-set title 'IOMMU_HWPT_INVALIDATE, TLBI_NH_VA (QEMU -icount)'
-set grid
-plot {', '.join(curves)}
-""" + "e\n".join(data) + "e\n"
+set key top right reverse Left spacing 1.2
+set multiplot layout 1,2 title 'IOMMU\\_HWPT\\_INVALIDATE with an array of TLBI\\_NH\\_VA, QEMU -icount'
+set title 'Instructions per command'
+set yrange [10:4000]
+plot {', '.join(panels[0])}
+unset key
+set title 'CMD\\_SYNCs per array'
+set yrange [0.7:150]
+plot {', '.join(panels[1])}
+unset multiplot
+"""
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
