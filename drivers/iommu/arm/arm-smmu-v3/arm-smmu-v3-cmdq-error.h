@@ -9,6 +9,7 @@
 #define _ARM_SMMU_V3_CMDQ_ERROR_H
 
 #include <linux/irqreturn.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
@@ -17,94 +18,144 @@ struct arm_smmu_device;
 struct device;
 
 /**
+ * enum arm_smmu_cmdq_syncs - The CMD_SYNCs of a reported batch
+ * @ARM_SMMU_CMDQ_SYNC_NONE: None; its issuer still waits until it is consumed
+ * @ARM_SMMU_CMDQ_SYNC_AFTER: One behind the commands
+ * @ARM_SMMU_CMDQ_SYNC_AROUND: One in front of them, one behind them; for ATC_INVs,
+ *			       and for nothing else
+ */
+enum arm_smmu_cmdq_syncs {
+	ARM_SMMU_CMDQ_SYNC_NONE,
+	ARM_SMMU_CMDQ_SYNC_AFTER,
+	ARM_SMMU_CMDQ_SYNC_AROUND,
+};
+
+/**
  * struct arm_smmu_cmdq_report - What became of a batch of commands
  * @code: CMDQ_CONS.ERR of the first error of the batch, 0 without one (IHI 0070,
  *        section 7.1). A timeout alone has no code.
  * @offset: The command that the error is about; the number of commands in the
- *          batch stands for its CMD_SYNC. Without an error the number of
- *          commands in the batch.
+ *          batch stands for the CMD_SYNC behind them. Without an error the number
+ *          of commands in the batch, or if it timed out the last one of it, or 0
+ *          if it never got into the queue.
  * @consumed: Number of commands that the SMMU is known to have consumed before
  *            the first error; all of them if there was none. Consumed is not
  *            complete: that takes a CMD_SYNC.
+ * @fenced: The CMD_SYNC in front succeeded: all that was consumed before the batch
+ *          is complete
+ * @synced: The CMD_SYNC behind succeeded: all of the batch that was consumed, but
+ *          for ATC_INVs that timed out, is complete
+ * @stuck: Not all of the batch was consumed
  */
 struct arm_smmu_cmdq_report {
 	u32 code;
 	u32 offset;
 	u32 consumed;
+	bool fenced;
+	bool synced;
+	bool stuck;
 };
 
 int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
-				 int n, bool sync,
+				 u32 n, enum arm_smmu_cmdq_syncs syncs,
 				 struct arm_smmu_cmdq_report *report);
 
 /**
  * struct arm_smmu_cmdq_range - The slots of a reported batch
  * @elm: In arm_smmu_cmdq_errors::ranges
  * @cmds: The commands, in CPU byte order
- * @num: Number of commands, not counting the CMD_SYNC
+ * @num: Number of commands, not counting CMD_SYNCs
+ * @fence: Number of CMD_SYNCs in front of the commands, 0 or 1. If there is one the
+ *         commands are ATC_INVs.
  * @sync: A CMD_SYNC follows the commands
- * @atc: The CMD_SYNC has ATC_INVs of the batch to wait for
+ * @slots: Number of all of these
  * @start: First slot, index and wrap bit as in CMDQ_PROD
  * @failed: An error was recorded in @code and @offset
  * @gave_up: The slot at CONS can't be made to go away; set once
+ * @fence_lost: The CMD_SYNC in front had to be replaced by something else
+ * @sync_lost: So had the one behind
  * @code: CMDQ_CONS.ERR of the first error
  * @offset: Slot of the first error, relative to @start
  * @last_offset: Slot of the latest error, relative to @start
  * @retries: Number of errors in a row at @last_offset
  * @cons: CMDQ_CONS as the issuer last saw it
- * @abandoned_gen: arm_smmu_cmdq_errors::abandoned_gen at the registration
+ * @passed: Number of slots consumed, when the range is not registered any more
+ * @looks: Number of looks at the queue since the issuer began to wait
+ * @timeout: When the issuer is going to stop waiting
  *
  * On the stack of the CPU that issues the batch, which keeps interrupts off as
- * long as the range is registered. @cmds, @num, @sync and @atc are constant;
- * arm_smmu_cmdq_errors::lock protects the others while the range is registered.
+ * long as the range is registered. @cmds to @start are constant by then, @cons and
+ * the following the issuer's own; arm_smmu_cmdq_errors::lock protects the others.
  */
 struct arm_smmu_cmdq_range {
 	struct list_head elm;
 	u64 *cmds;
 	u32 num;
+	u32 fence;
 	bool sync;
-	bool atc;
+	u32 slots;
 	u32 start;
 	bool failed;
 	bool gave_up;
+	bool fence_lost;
+	bool sync_lost;
 	u32 code;
 	u32 offset;
 	u32 last_offset;
 	u32 retries;
 	u32 cons;
-	u32 abandoned_gen;
+	u32 passed;
+	unsigned int looks;
+	ktime_t timeout;
 };
+
+/**
+ * struct arm_smmu_cmdq_abandoned - Slots that a batch left in the queue
+ * @start: First slot
+ * @slots: Number of slots
+ * @atc: There are ATC_INVs in it, between two CMD_SYNCs
+ */
+struct arm_smmu_cmdq_abandoned {
+	u32 start;
+	u32 slots;
+	bool atc;
+};
+
+/* As many batches can time out together and be remembered */
+#define ARM_SMMU_CMDQ_ABANDONED_MAX	8
 
 /**
  * struct arm_smmu_cmdq_errors - Errors of the main command queue of an SMMU
  * @lock: Serialises the handling of CMDQ_ERR, protects the other members and
  *        every write to SMMU_GERRORN. Taken in hard interrupt context. Nothing
- *        is taken inside but what printing and tracing take.
+ *        is taken inside but what tracing takes; nothing is printed inside.
  * @ranges: struct arm_smmu_cmdq_range of the batches in the queue
- * @abandoned: Slots that batches left behind when they timed out and that have
- *             not been seen consumed since; num is 0 if there are none. Not in
- *             @ranges: nobody is told of their errors.
- * @abandoned_gen: Changes whenever @abandoned grows
+ * @abandoned: Slots that batches left behind when they timed out. Disjoint, and
+ *             disjoint from @ranges. They may be consumed, and even in use again by
+ *             the host, until somebody looks.
+ * @num_abandoned: Number of elements of @abandoned
+ * @last_abandoned: Slot of the latest error in abandoned slots
+ * @retries: Number of errors in a row at @last_abandoned
  * @serviced: Number of interrupts that may still come for errors that a waiting
  *            CPU has handled, 0 to 2
- * @atc_timeout: An ATC_INV of a reported batch timed out, and no CMD_SYNC of a
- *               reported batch has succeeded since. Until then a CMD_SYNC of
- *               the host may fail for it.
  * @timeout_us: How long a batch may take, in microseconds
  */
 struct arm_smmu_cmdq_errors {
 	raw_spinlock_t lock;
 	struct list_head ranges;
-	struct arm_smmu_cmdq_range abandoned;
-	u32 abandoned_gen;
+	struct arm_smmu_cmdq_abandoned abandoned[ARM_SMMU_CMDQ_ABANDONED_MAX];
+	u32 num_abandoned;
+	u32 last_abandoned;
+	u32 retries;
 	int serviced;
-	bool atc_timeout;
 	u32 timeout_us;
 };
 
 void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu);
 
 /* Called by the insertion of a reported batch */
+int arm_smmu_cmdq_range_full(struct arm_smmu_device *smmu,
+			     struct arm_smmu_cmdq_range *range);
 void arm_smmu_cmdq_range_begin(struct arm_smmu_device *smmu,
 			       struct arm_smmu_cmdq_range *range, u32 prod);
 int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
@@ -129,7 +180,26 @@ static inline void arm_smmu_cmdq_inject(u64 *cmds, u32 n, u32 first)
 }
 #endif
 
+/**
+ * struct arm_smmu_cmdq_error - An error that nobody but the log is told of
+ * @there: There is one
+ * @abandoned: In slots of a batch that timed out; the host's otherwise
+ * @cons: CMDQ_CONS
+ * @code: CMDQ_CONS.ERR
+ * @cmd: The command, if it was replaced
+ */
+struct arm_smmu_cmdq_error {
+	bool there;
+	bool abandoned;
+	u32 cons;
+	u32 code;
+	u64 cmd[2];
+};
+
 #if IS_ENABLED(CONFIG_KUNIT)
+void arm_smmu_cmdq_inject_setup(u32 index, unsigned long probability, int times);
+void arm_smmu_cmdq_print_error(struct arm_smmu_device *smmu,
+			       const struct arm_smmu_cmdq_error *err);
 void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 			       unsigned int looks);
 irqreturn_t arm_smmu_gerror_handler(int irq, void *dev);

@@ -15,6 +15,7 @@
 #include <linux/device.h>
 #include <linux/fault-inject.h>
 #include <linux/mutex.h>
+#include <kunit/visibility.h>
 
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-cmdq-error.h"
@@ -48,6 +49,18 @@ void arm_smmu_cmdq_inject(u64 *cmds, u32 n, u32 first)
 		u64p_replace_bits(&cmds[offset * CMDQ_ENT_DWORDS],
 				  ARM_SMMU_CMDQ_OP_ILLEGAL, CMDQ_0_OP);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* What a test does by its attributes */
+void arm_smmu_cmdq_inject_setup(u32 index, unsigned long probability, int times)
+{
+	WRITE_ONCE(inject.index, index);
+	inject.attr.probability = probability;
+	inject.attr.verbose = 0;
+	atomic_set(&inject.attr.times, times);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_inject_setup);
+#endif
 
 static void arm_smmu_cmdq_inject_exit(void *unused)
 {

@@ -15,14 +15,17 @@
  * threads there are.
  *
  * The model is driven in one of two ways. In the cases of a single thread the
- * driver's poll loop is redirected to it, which takes just one CPU. In the
- * others it has a thread and a CPU of its own, as issuers wait with interrupts
+ * driver's poll loop is redirected to it, which takes just one CPU; there a batch
+ * can be issued while another waits as well, from its poll loop. In the other cases
+ * the model has a thread and a CPU of its own, as issuers wait with interrupts
  * off, and so has the interrupt handler.
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <kunit/device.h>
 #include <linux/delay.h>
+#include <linux/fault-inject.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -67,12 +70,17 @@ struct test_cmd {
  * @gerror: GERROR
  * @gerrorn: GERRORN as last seen
  * @paused: Consumes nothing, as an SMMU that hangs
- * @abt_slot: Fetches of this slot abort, @abt_count times
+ * @pause_raised: Hangs when it has raised so many errors
+ * @err_slot: The command here ends with @err_code, @err_count times
  * @abt_left: Of the TEST_F_ABT command at @rd, aborts still to come
  * @atc_failed: CMD_SYNCs that fail for an ATC_INV that timed out
  * @atc_repeat: How many do for each such ATC_INV
  * @irq_pending: A GERROR interrupt was raised and not taken, or more than one
  * @irq_handled, @irq_none: What the handler returned
+ * @relax: Runs once, instead of the model, in the driver's poll loop
+ * @report: Of the last batch
+ * @print: Errors for the log, the last one
+ * @printed: Number of them
  * @raised: Errors raised
  * @acked: Errors acknowledged
  * @violations: Things that software must not do
@@ -87,14 +95,20 @@ struct test_model {
 	u32 gerror;
 	u32 gerrorn;
 	bool paused;
-	u32 abt_slot;
-	int abt_count;
+	unsigned int pause_raised;
+	u32 err_slot;
+	u32 err_code;
+	int err_count;
 	int abt_left;
 	int atc_failed;
 	int atc_repeat;
 	atomic_t irq_pending;
 	unsigned int irq_handled;
 	unsigned int irq_none;
+	void (*relax)(struct test_model *m);
+	struct arm_smmu_cmdq_report report;
+	struct arm_smmu_cmdq_error print;
+	unsigned int printed;
 	unsigned int raised;
 	unsigned int acked;
 	unsigned int violations;
@@ -120,7 +134,8 @@ static void test_raise(struct test_model *m, u32 code)
 	       test_reg(m, ARM_SMMU_CMDQ_CONS));
 	m->gerror ^= GERROR_CMDQ_ERR;
 	writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
-	m->raised++;
+	if (++m->raised == m->pause_raised)
+		m->paused = true;
 	atomic_set(&m->irq_pending, 1);
 }
 
@@ -145,10 +160,10 @@ static u32 test_execute(struct test_model *m, const struct test_cmd *cmd)
 	u32 faults = FIELD_GET(GENMASK_ULL(15, 12), cmd->w[1]);
 	u8 op = FIELD_GET(CMDQ_0_OP, cmd->w[0]);
 
-	if (m->abt_count && m->abt_slot == m->rd) {
-		if (m->abt_count > 0)
-			m->abt_count--;
-		return CMDQ_ERR_CERROR_ABT_IDX;
+	if (m->err_count && m->err_slot == m->rd) {
+		if (m->err_count > 0)
+			m->err_count--;
+		return m->err_code;
 	}
 
 	switch (op) {
@@ -236,8 +251,22 @@ static void test_drain(struct test_model *m)
 static void test_relax(struct arm_smmu_device *smmu, unsigned int looks)
 {
 	struct test_model *m = container_of(smmu, struct test_model, smmu);
+	void (*relax)(struct test_model *m) = m->relax;
 
-	test_drain(m);
+	m->relax = NULL;
+	if (relax)
+		relax(m);
+	else
+		test_drain(m);
+}
+
+static void test_print(struct arm_smmu_device *smmu,
+		       const struct arm_smmu_cmdq_error *err)
+{
+	struct test_model *m = container_of(smmu, struct test_model, smmu);
+
+	m->print = *err;
+	m->printed++;
 }
 
 static int test_irq(struct test_model *m)
@@ -338,6 +367,7 @@ static int test_init(struct kunit *test)
 static void test_use_stub(struct kunit *test)
 {
 	kunit_activate_static_stub(test, arm_smmu_cmdq_range_relax, test_relax);
+	kunit_activate_static_stub(test, arm_smmu_cmdq_print_error, test_print);
 }
 
 /* What must hold at the end of every case */
@@ -411,11 +441,71 @@ do {									\
 	KUNIT_EXPECT_EQ(test, (report).consumed, consumed_);		\
 } while (0)
 
+#define TEST_NONE	ARM_SMMU_CMDQ_SYNC_NONE
+#define TEST_AFTER	ARM_SMMU_CMDQ_SYNC_AFTER
+#define TEST_AROUND	ARM_SMMU_CMDQ_SYNC_AROUND
+
+#define TEST_ILL	CMDQ_ERR_CERROR_ILL_IDX
+#define TEST_ABT	CMDQ_ERR_CERROR_ABT_IDX
+#define TEST_ATC	CMDQ_ERR_CERROR_ATC_INV_IDX
+
+/* Milliseconds within which an error must be back at its caller */
+#define TEST_SOON	100
+
+/* Issue a batch: what is returned, and the report but for CMD_SYNCs */
+#define TEST_BATCH(test, cmds, n, syncs, ret, code, offset, consumed)	\
+do {									\
+	struct test_model *__m = test_model(test);			\
+									\
+	KUNIT_EXPECT_EQ(test, ret,					\
+			arm_smmu_cmdq_issue_reported(&__m->smmu, cmds, n,	\
+						     syncs, &__m->report));	\
+	TEST_EXPECT_REPORT(test, __m->report, code, offset, consumed);	\
+	KUNIT_EXPECT_EQ(test, __m->report.stuck,			\
+			__m->rd != readl(test_reg(__m, ARM_SMMU_CMDQ_PROD))); \
+} while (0)
+
+/* A batch that nothing is wrong with */
+#define TEST_GOOD(test, cmds, n, syncs)					\
+do {									\
+	TEST_BATCH(test, cmds, n, syncs, 0, 0, n, n);			\
+	KUNIT_EXPECT_EQ(test, test_model(test)->report.fenced,		\
+			(syncs) == TEST_AROUND);			\
+	KUNIT_EXPECT_EQ(test, test_model(test)->report.synced,		\
+			(syncs) != TEST_NONE);				\
+} while (0)
+
+#define TEST_EXPECT_SYNCS(test, fenced_, synced_)			\
+do {									\
+	KUNIT_EXPECT_EQ(test, test_model(test)->report.fenced, fenced_);	\
+	KUNIT_EXPECT_EQ(test, test_model(test)->report.synced, synced_);	\
+} while (0)
+
+/* The @nth slot after PROD raises @code, @count times or if < 0 for ever */
+static void test_err_at(struct test_model *m, u32 nth, u32 code, int count)
+{
+	m->err_slot = test_slot(m, m->rd + nth);
+	m->err_code = code;
+	m->err_count = count;
+}
+
+/* The opcode of the @nth command executed since @first */
+static u8 test_log_op(struct test_model *m, unsigned int first, u32 nth)
+{
+	return FIELD_GET(CMDQ_0_OP, m->log[first + nth].w[0]);
+}
+
+/* The SMMU runs, and the interrupt is taken, until nothing is left to do */
+static void test_settle(struct test_model *m)
+{
+	while (test_step(m) || test_irq(m))
+		;
+}
+
 /* Batches of all lengths, many times around the queue */
 static void test_batches(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	unsigned int i, first;
 	u64 *cmds;
 
@@ -431,23 +521,33 @@ static void test_batches(struct kunit *test)
 			n = TEST_QSIZE;
 		first = m->executed;
 		test_make_n(cmds, n, CMDQ_OP_TLBI_NH_VA, i << 8);
-		KUNIT_ASSERT_EQ(test, 0,
-				arm_smmu_cmdq_issue_reported(&m->smmu, cmds, n,
-							     sync, &report));
-		TEST_EXPECT_REPORT(test, report, 0, n, n);
+		TEST_GOOD(test, cmds, n, sync ? TEST_AFTER : TEST_NONE);
 		test_expect_log(test, first, cmds, n, sync, U32_MAX);
+	}
+	/* And with a CMD_SYNC in front */
+	for (i = 0; i < 3 * TEST_QSIZE; i++) {
+		u32 n = 1 + i % (TEST_QSIZE - 2);
+
+		first = m->executed;
+		test_make_n(cmds, n, CMDQ_OP_ATC_INV, i << 8);
+		TEST_GOOD(test, cmds, n, TEST_AROUND);
+		KUNIT_EXPECT_EQ(test, test_log_op(m, first, 0), CMDQ_OP_CMD_SYNC);
+		test_expect_log(test, first + 1, cmds, n, true, U32_MAX);
 	}
 	KUNIT_EXPECT_EQ(test, m->raised, 0);
 	test_check_model(test);
 }
 
-/* CERROR_ILL at every place of a batch and at every place of the queue */
+/*
+ * CERROR_ILL at every place of a batch and at every place of the queue. It is back
+ * soon although nobody takes the interrupt.
+ */
 static void test_ill(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[9 * CMDQ_ENT_DWORDS];
 	unsigned int i, first;
+	ktime_t start = ktime_get();
 
 	test_use_stub(test);
 	for (i = 0; i < 3 * TEST_QSIZE; i++) {
@@ -457,22 +557,20 @@ static void test_ill(struct kunit *test)
 		first = m->executed;
 		test_make_n(cmds, n, CMDQ_OP_TLBI_NH_VA, i << 8);
 		test_make(cmds, bad, CMDQ_OP_TLBI_NH_VA, i << 8, TEST_F_ILL);
-		KUNIT_ASSERT_EQ(test, -EIO,
-				arm_smmu_cmdq_issue_reported(&m->smmu, cmds, n,
-							     sync, &report));
-		TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ILL_IDX, bad,
-				   bad);
+		TEST_BATCH(test, cmds, n, sync ? TEST_AFTER : TEST_NONE, -EIO,
+			   TEST_ILL, bad, bad);
+		TEST_EXPECT_SYNCS(test, false, sync);
 		test_expect_log(test, first, cmds, n, sync, bad);
 		KUNIT_EXPECT_EQ(test, m->raised, i + 1);
 	}
+	KUNIT_EXPECT_EQ(test, m->printed, 0);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start) / i, TEST_SOON);
 	test_check_model(test);
 }
 
 /* Of several errors the first counts */
 static void test_ill_first(struct kunit *test)
 {
-	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[4 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
@@ -480,10 +578,48 @@ static void test_ill_first(struct kunit *test)
 	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT_HARD);
 	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
 	test_make(cmds, 3, TEST_OP_ILL, 1, 0);
-	KUNIT_EXPECT_EQ(test, -EIO,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 1, 1);
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ABT, 1, 1);
+	test_check_model(test);
+}
+
+/* A CMD_SYNC that is said to be illegal: written anew, then replaced, then given up */
+static void test_ill_sync(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 cmds[3 * CMDQ_ENT_DWORDS];
+	unsigned int first;
+
+	test_use_stub(test);
+	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
+	test_err_at(m, 3, TEST_ILL, 4);
+	TEST_GOOD(test, cmds, 3, TEST_AFTER);
+	test_expect_log(test, 0, cmds, 3, true, U32_MAX);
+
+	first = m->executed;
+	test_err_at(m, 3, TEST_ILL, 5);
+	TEST_BATCH(test, cmds, 3, TEST_AFTER, -EIO, TEST_ILL, 3, 3);
+	TEST_EXPECT_SYNCS(test, false, false);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, first, 3), CMDQ_OP_CFGI_STE);
+
+	/* The one in front of ATC_INVs: nothing is known to have been in order */
+	first = m->executed;
+	test_make_n(cmds, 3, CMDQ_OP_ATC_INV, 1);
+	test_err_at(m, 0, TEST_ILL, 5);
+	TEST_BATCH(test, cmds, 3, TEST_AROUND, -EIO, TEST_ILL, 0, 0);
+	TEST_EXPECT_SYNCS(test, false, true);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, first, 0), CMDQ_OP_CFGI_STE);
+	KUNIT_EXPECT_EQ(test, m->executed, first + 5);
+
+	/* It is illegal whatever it is; the interrupt handler finds it abandoned */
+	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
+	test_err_at(m, 3, TEST_ILL, -1);
+	TEST_BATCH(test, cmds, 3, TEST_AFTER, -EIO, TEST_ILL, 3, 3);
+	TEST_EXPECT_SYNCS(test, false, false);
+	m->err_count = 0;
+	test_settle(m);
+	KUNIT_EXPECT_EQ(test, m->printed, 1);
+	KUNIT_EXPECT_TRUE(test, m->print.abandoned);
+	TEST_GOOD(test, cmds, 3, TEST_AFTER);
 	test_check_model(test);
 }
 
@@ -491,16 +627,12 @@ static void test_ill_first(struct kunit *test)
 static void test_abt_heals(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[3 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
 	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
 	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT);
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 3, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 3, 3);
+	TEST_GOOD(test, cmds, 3, TEST_AFTER);
 	KUNIT_EXPECT_EQ(test, m->raised, 2);
 	test_expect_log(test, 0, cmds, 3, true, U32_MAX);
 	test_check_model(test);
@@ -510,28 +642,27 @@ static void test_abt_heals(struct kunit *test)
 static void test_abt_rewrite(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[3 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
 	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
 	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ABT_HARD);
-	KUNIT_EXPECT_EQ(test, -EIO,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 3, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 2, 2);
+	TEST_BATCH(test, cmds, 3, TEST_AFTER, -EIO, TEST_ABT, 2, 2);
+	TEST_EXPECT_SYNCS(test, false, true);
 	test_expect_log(test, 0, cmds, 3, true, 2);
 	KUNIT_EXPECT_LT(test, m->raised, 50);
 
 	/* A CMD_SYNC written anew is the same CMD_SYNC: nothing has failed */
 	test_make_n(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1);
-	m->abt_slot = test_slot(m, m->rd + 1);
-	m->abt_count = 6;
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 1, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 1, 1);
-	KUNIT_EXPECT_EQ(test, m->abt_count, 0);
+	test_err_at(m, 1, TEST_ABT, 6);
+	TEST_GOOD(test, cmds, 1, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, m->err_count, 0);
+
+	/* As is the one in front */
+	test_make_n(cmds, 1, CMDQ_OP_ATC_INV, 1);
+	test_err_at(m, 0, TEST_ABT, 6);
+	TEST_GOOD(test, cmds, 1, TEST_AROUND);
+	KUNIT_EXPECT_EQ(test, m->err_count, 0);
 	test_check_model(test);
 }
 
@@ -540,38 +671,55 @@ static void test_abt_persists(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
 	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[4 * CMDQ_ENT_DWORDS];
 	ktime_t start = ktime_get();
+	u32 prod;
 
 	test_use_stub(test);
 	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
-	m->abt_slot = test_slot(m, m->rd + 2);
-	m->abt_count = -1;
-	KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ABT_IDX, 2, 2);
-	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 500);
-	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 5);
+	test_err_at(m, 2, TEST_ABT, -1);
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ABT, 2, 2);
+	KUNIT_EXPECT_TRUE(test, m->report.stuck);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
+	KUNIT_EXPECT_EQ(test, errs->abandoned[0].slots, 5);
 	KUNIT_EXPECT_TRUE(test, list_empty(&errs->ranges));
+	KUNIT_EXPECT_EQ(test, m->printed, 0);
+
+	/* No other batch gets behind it. An abort is nobody's command. */
+	prod = readl(test_reg(m, ARM_SMMU_CMDQ_PROD));
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, TEST_ABT, 0, 0);
+	KUNIT_EXPECT_TRUE(test, m->report.stuck);
+	KUNIT_EXPECT_EQ(test, readl(test_reg(m, ARM_SMMU_CMDQ_PROD)), prod);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 500);
+	KUNIT_EXPECT_TRUE(test, m->printed && m->print.abandoned);
 
 	/* As the host's: retried, by the interrupt now */
 	test_drain(m);
 	test_irq(m);
-	m->abt_count = 0;
-	test_drain(m);
-	test_irq(m);
-	test_drain(m);
+	m->err_count = 0;
+	test_settle(m);
 	KUNIT_EXPECT_EQ(test, m->executed, 5);
-	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 5);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
 
 	/* The next batch sees that it is gone */
 	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 0);
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+
+	/* The CMD_SYNC can't be fetched */
+	test_err_at(m, 4, TEST_ABT, -1);
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ABT, 4, 4);
+	TEST_EXPECT_SYNCS(test, false, false);
+	m->err_count = 0;
+	test_settle(m);
+
+	/* Nor can the one in front */
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_err_at(m, 0, TEST_ABT, -1);
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ABT, 0, 0);
+	TEST_EXPECT_SYNCS(test, false, false);
+	m->err_count = 0;
+	test_settle(m);
 	test_check_model(test);
 }
 
@@ -579,28 +727,21 @@ static void test_abt_persists(struct kunit *test)
 static void test_atc(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[4 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
 	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
 	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
-	KUNIT_EXPECT_EQ(test, -EIO,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 4, 4);
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ATC, 4, 4);
+	TEST_EXPECT_SYNCS(test, true, true);
 	KUNIT_EXPECT_EQ(test, m->raised, 1);
-	test_expect_log(test, 0, cmds, 4, true, U32_MAX);
-	KUNIT_EXPECT_TRUE(test, errs->atc_timeout);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, 0, 0), CMDQ_OP_CMD_SYNC);
+	test_expect_log(test, 1, cmds, 4, true, U32_MAX);
 
 	/* The next one is fine */
 	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 4, 4);
-	KUNIT_EXPECT_FALSE(test, errs->atc_timeout);
+	TEST_GOOD(test, cmds, 4, TEST_AROUND);
+	KUNIT_EXPECT_EQ(test, m->printed, 0);
 	test_check_model(test);
 }
 
@@ -608,57 +749,71 @@ static void test_atc(struct kunit *test)
 static void test_atc_persists(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[2 * CMDQ_ENT_DWORDS];
+	unsigned int printed;
 
 	test_use_stub(test);
 	m->atc_repeat = 1000;
 	test_make_n(cmds, 2, CMDQ_OP_ATC_INV, 1);
 	test_make(cmds, 1, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
-	KUNIT_EXPECT_EQ(test, -EIO,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 2, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
-	KUNIT_EXPECT_EQ(test, m->executed, 3);
-	KUNIT_EXPECT_EQ(test, m->log[2].w[0], CMDQ_OP_CFGI_STE);
-	KUNIT_EXPECT_EQ(test, m->log[2].w[1], 0);
+	TEST_BATCH(test, cmds, 2, TEST_AROUND, -EIO, TEST_ATC, 2, 2);
+	TEST_EXPECT_SYNCS(test, true, false);
+	KUNIT_EXPECT_EQ(test, m->executed, 4);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, 0, 3), CMDQ_OP_CFGI_STE);
+	KUNIT_EXPECT_EQ(test, m->log[3].w[1], 0);
 	KUNIT_EXPECT_LT(test, m->raised, 50);
-	KUNIT_EXPECT_TRUE(test, errs->atc_timeout);
+	KUNIT_EXPECT_EQ(test, m->printed, 0);
 
 	/* Another batch, without ATC_INVs, is not blamed for it */
 	m->atc_failed = 3;
 	test_make_n(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1);
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 2, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 2, 2);
-	KUNIT_EXPECT_FALSE(test, errs->atc_timeout);
+	TEST_GOOD(test, cmds, 2, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, m->printed, 3);
+	KUNIT_EXPECT_FALSE(test, m->print.abandoned);
 
-	/* Nor for the host's, which is what it looks like from here on */
+	/* Nor is a CMD_SYNC alone */
 	m->atc_failed = 2;
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 0, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 0, 0);
+	TEST_GOOD(test, cmds, 0, TEST_AFTER);
+
+	/* Nor are ATC_INVs: that is what the CMD_SYNC in front of them is for */
+	m->atc_failed = 20;
+	test_make_n(cmds, 2, CMDQ_OP_ATC_INV, 1);
+	TEST_GOOD(test, cmds, 2, TEST_AROUND);
+	KUNIT_EXPECT_EQ(test, m->atc_failed, 0);
+
+	/* But they are if they fail as well */
+	printed = m->printed;
+	m->atc_failed = 3;
+	m->atc_repeat = 2;
+	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	TEST_BATCH(test, cmds, 2, TEST_AROUND, -EIO, TEST_ATC, 2, 2);
+	TEST_EXPECT_SYNCS(test, true, true);
+	KUNIT_EXPECT_EQ(test, m->printed, printed + 3);
 	test_check_model(test);
 }
 
 /* An illegal command becomes a CMD_SYNC, and that reports an ATC_INV before */
 static void test_atc_and_ill(struct kunit *test)
 {
-	struct test_model *m = test_model(test);
-	struct arm_smmu_cmdq_report report;
 	u64 cmds[4 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
 	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
 	test_make(cmds, 1, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
 	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
-	KUNIT_EXPECT_EQ(test, -EIO,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, CMDQ_ERR_CERROR_ATC_INV_IDX, 2, 2);
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ATC, 2, 2);
+
+	/* If it is the first one there are none before */
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ILL, 0, 0);
+	TEST_EXPECT_SYNCS(test, true, true);
+
+	/* An earlier error stays the first */
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
+	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ILL, 0, 0);
 	test_check_model(test);
 }
 
@@ -667,44 +822,520 @@ static void test_hang(struct kunit *test)
 {
 	struct test_model *m = test_model(test);
 	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
-	struct arm_smmu_cmdq_report report;
-	u64 cmds[TEST_QSIZE / 4 * CMDQ_ENT_DWORDS];
-	unsigned int i;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+	ktime_t start;
+	u32 prod;
+
+	test_use_stub(test);
+	errs->timeout_us = 20000;
+	m->paused = true;
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	/* Some of what is left behind is bad */
+	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	start = ktime_get();
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 3, 0);
+	TEST_EXPECT_SYNCS(test, false, false);
+	KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), start), 20000);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
+	KUNIT_EXPECT_EQ(test, errs->abandoned[0].start, 0);
+	KUNIT_EXPECT_EQ(test, errs->abandoned[0].slots, 5);
+	KUNIT_EXPECT_EQ(test, m->executed, 0);
+
+	/* Nobody else gets behind it, and soon knows */
+	errs->timeout_us = TEST_TIMEOUT_US;
+	prod = readl(test_reg(m, ARM_SMMU_CMDQ_PROD));
+	start = ktime_get();
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+	TEST_BATCH(test, cmds, 0, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 500);
+	KUNIT_EXPECT_EQ(test, readl(test_reg(m, ARM_SMMU_CMDQ_PROD)), prod);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
+
+	/* Errors in what was left behind don't reach the next batch */
+	m->paused = false;
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, m->executed, 10);
+	KUNIT_EXPECT_EQ(test, m->raised, 1);
+	KUNIT_EXPECT_EQ(test, m->printed, 1);
+	KUNIT_EXPECT_TRUE(test, m->print.abandoned);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+	test_check_model(test);
+}
+
+/* The first error is known, and then the SMMU hangs */
+static void test_error_then_hang(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	m->smmu.cmdq_errors.timeout_us = 2000;
+
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	m->pause_raised = 1;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ILL, 2, 2);
+	TEST_EXPECT_SYNCS(test, false, false);
+	KUNIT_EXPECT_TRUE(test, m->report.stuck);
+	m->paused = false;
+	test_settle(m);
+
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	m->pause_raised = 2;
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ATC, 4, 4);
+	TEST_EXPECT_SYNCS(test, true, false);
+	KUNIT_EXPECT_TRUE(test, m->report.stuck);
+	m->paused = false;
+	test_settle(m);
+
+	/* Aborts, fewer than it takes to call it an error, and then none */
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	test_err_at(m, 1, TEST_ABT, 2);
+	m->pause_raised = 4;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 3, 1);
+	m->paused = false;
+	test_settle(m);
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	test_check_model(test);
+}
+
+static void test_relax_late(struct test_model *m)
+{
+	mdelay(3);
+}
+
+/* An error becomes active at the very end, when it is not going to be serviced */
+static void test_error_late(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[4 * CMDQ_ENT_DWORDS], host[2 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
 	errs->timeout_us = 2000;
-	m->paused = true;
-	for (i = 1; i <= 3; i++) {
-		test_make_n(cmds, TEST_QSIZE / 4, CMDQ_OP_TLBI_NH_VA, 1);
-		/* Some of what is left behind is bad */
-		test_make(cmds, i, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
-		KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
-				arm_smmu_cmdq_issue_reported(&m->smmu, cmds,
-							     TEST_QSIZE / 4,
-							     i == 3, &report));
-		TEST_EXPECT_REPORT(test, report, 0, TEST_QSIZE / 4 - 1, 0);
-		KUNIT_EXPECT_EQ(test, errs->abandoned.start, 0);
-		KUNIT_EXPECT_EQ(test, errs->abandoned.num,
-				i * TEST_QSIZE / 4 + (i == 3));
-	}
-	KUNIT_EXPECT_EQ(test, m->executed, 0);
 
-	/* Its CMD_SYNC alone hangs too */
-	KUNIT_EXPECT_EQ(test, -ETIMEDOUT,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 0, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 0, 0);
-
-	/* Errors in what was left behind don't reach the next batch */
-	errs->timeout_us = TEST_TIMEOUT_US;
-	m->paused = false;
 	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
-	KUNIT_EXPECT_EQ(test, 0,
-			arm_smmu_cmdq_issue_reported(&m->smmu, cmds, 4, true,
-						     &report));
-	TEST_EXPECT_REPORT(test, report, 0, 4, 4);
-	KUNIT_EXPECT_EQ(test, m->raised, 3);
-	KUNIT_EXPECT_EQ(test, errs->abandoned.num, 0);
+	test_make(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ILL, 2, 2);
+	test_settle(m);
+	KUNIT_EXPECT_EQ(test, m->printed, 1);
+
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	test_err_at(m, 1, TEST_ABT, 1);
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -EIO, TEST_ABT, 1, 1);
+	test_settle(m);
+
+	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
+	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ATC);
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ATC, 4, 4);
+	TEST_EXPECT_SYNCS(test, true, false);
+	test_settle(m);
+
+	/* A host's ATC_INV that it has not synchronised, at our CMD_SYNC */
+	test_make_n(host, 2, CMDQ_OP_ATC_INV, 0x80);
+	test_make(host, 1, CMDQ_OP_ATC_INV, 0x80, TEST_F_ATC);
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	KUNIT_EXPECT_EQ(test, 0, arm_smmu_cmdq_issue_host(&m->smmu, host, 2, false));
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 3, 4);
+	test_settle(m);
+
+	/* An illegal command of the host's in front */
+	test_make_n(host, 2, CMDQ_OP_TLBI_NH_VA, 0x80);
+	test_make(host, 1, CMDQ_OP_TLBI_NH_VA, 0x80, TEST_F_ILL);
+	KUNIT_EXPECT_EQ(test, 0, arm_smmu_cmdq_issue_host(&m->smmu, host, 2, false));
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 3, 0);
+	test_settle(m);
+
+	/* Nobody can go on if a fetch aborts, wherever it is */
+	test_make_n(host, 2, CMDQ_OP_TLBI_NH_VA, 0x80);
+	test_err_at(m, 1, TEST_ABT, 1);
+	KUNIT_EXPECT_EQ(test, 0, arm_smmu_cmdq_issue_host(&m->smmu, host, 2, false));
+	m->relax = test_relax_late;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, TEST_ABT, 3, 0);
+	test_settle(m);
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	test_check_model(test);
+}
+
+/* A batch of 2 ATC_INVs for each that waits already, and in the end nothing moves */
+static u64 test_nested_cmds[2 * CMDQ_ENT_DWORDS];
+static unsigned int test_nested_left;
+
+static void test_relax_nested(struct test_model *m)
+{
+	struct arm_smmu_cmdq_report report;
+
+	if (!test_nested_left)
+		return;
+	test_nested_left--;
+	m->relax = test_relax_nested;
+	arm_smmu_cmdq_issue_reported(&m->smmu, test_nested_cmds, 2, TEST_AROUND,
+				     &report);
+}
+
+/* Have @n batches of ATC_INVs time out together, of which the first fails */
+static void test_abandon(struct kunit *test, unsigned int n)
+{
+	struct test_model *m = test_model(test);
+	u64 cmds[2 * CMDQ_ENT_DWORDS];
+
+	m->smmu.cmdq_errors.timeout_us = 2000;
+	m->paused = true;
+	test_make_n(cmds, 2, CMDQ_OP_ATC_INV, 0x70);
+	test_make(cmds, 0, CMDQ_OP_ATC_INV, 0x70, TEST_F_ATC);
+	test_make_n(test_nested_cmds, 2, CMDQ_OP_ATC_INV, 0x70);
+	test_nested_left = n - 1;
+	m->relax = test_relax_nested;
+	TEST_BATCH(test, cmds, 2, TEST_AROUND, -ETIMEDOUT, 0, 1, 0);
+	m->relax = NULL;
+	m->smmu.cmdq_errors.timeout_us = TEST_TIMEOUT_US;
+}
+
+/*
+ * ATC_INVs that nobody waits for any more are taken out of the queue when the first
+ * of them has failed; the CMD_SYNC that it failed at as well, if it goes on failing.
+ */
+static void test_atc_abandoned(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	static const u8 expected[] = {
+		CMDQ_OP_CMD_SYNC, CMDQ_OP_ATC_INV, CMDQ_OP_ATC_INV, CMDQ_OP_CFGI_STE,
+		CMDQ_OP_CMD_SYNC, CMDQ_OP_CFGI_STE, CMDQ_OP_CFGI_STE, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_CMD_SYNC, CMDQ_OP_CFGI_STE, CMDQ_OP_CFGI_STE, CMDQ_OP_CMD_SYNC,
+		/* The host's, which happens to be the same */
+		CMDQ_OP_ATC_INV, CMDQ_OP_ATC_INV,
+		CMDQ_OP_CMD_SYNC, CMDQ_OP_ATC_INV, CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC,
+	};
+	u64 cmds[2 * CMDQ_ENT_DWORDS];
+	unsigned int i;
+
+	test_use_stub(test);
+	test_abandon(test, 3);
+	KUNIT_ASSERT_EQ(test, errs->num_abandoned, 3);
+	KUNIT_EXPECT_EQ(test, arm_smmu_cmdq_issue_host(&m->smmu, test_nested_cmds, 2,
+						       false), 0);
+
+	m->paused = false;
+	m->atc_repeat = 5;
+	test_make_n(cmds, 2, CMDQ_OP_ATC_INV, 1);
+	TEST_GOOD(test, cmds, 2, TEST_AROUND);
+	KUNIT_EXPECT_EQ(test, m->raised, 5);
+	KUNIT_EXPECT_EQ(test, m->printed, 5);
+	KUNIT_EXPECT_TRUE(test, m->print.abandoned);
+	KUNIT_ASSERT_EQ(test, m->executed, ARRAY_SIZE(expected));
+	for (i = 0; i < ARRAY_SIZE(expected); i++)
+		KUNIT_EXPECT_EQ_MSG(test, test_log_op(m, 0, i), expected[i],
+				    "command %u", i);
+	test_check_model(test);
+}
+
+/*
+ * Slots that were abandoned, consumed, and are the host's now. Nothing of the
+ * host's is rewritten, whatever happens while they are in use.
+ */
+static void test_abandoned_reused(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 host[8 * CMDQ_ENT_DWORDS], cmds[1 * CMDQ_ENT_DWORDS];
+	unsigned int i, first, code;
+
+	test_use_stub(test);
+	test_make_n(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1);
+	for (code = TEST_ILL; code <= TEST_ATC; code++) {
+		for (i = 0; i < 4; i++) {
+			u32 start = readl(test_reg(m, ARM_SMMU_CMDQ_PROD)), j;
+			struct arm_smmu_cmdq_abandoned left;
+
+			m->atc_repeat = 0;
+			test_abandon(test, 1);
+			KUNIT_ASSERT_EQ(test, errs->num_abandoned, 1);
+			left = errs->abandoned[0];
+			m->paused = false;
+			test_settle(m);
+
+			/* The host goes around until the slots have the same numbers */
+			test_make_n(host, 4, CMDQ_OP_ATC_INV, 0x90);
+			for (j = 4; j < 2 * m->qsize; j += 4) {
+				KUNIT_ASSERT_EQ(test, 0,
+						arm_smmu_cmdq_issue_host(&m->smmu,
+									 host, 4, false));
+				test_settle(m);
+			}
+			KUNIT_ASSERT_EQ(test, readl(test_reg(m, ARM_SMMU_CMDQ_PROD)),
+					start);
+
+			/* Errors in them and behind them */
+			first = m->executed;
+			test_make_n(host, 8, CMDQ_OP_ATC_INV, 0xa0);
+			KUNIT_ASSERT_EQ(test, 0,
+					arm_smmu_cmdq_issue_host(&m->smmu, host, 8,
+								 false));
+			KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
+			KUNIT_EXPECT_EQ(test, errs->abandoned[0].start, left.start);
+			test_err_at(m, 2 * i, code, 7);
+			m->printed = 0;
+			if (code == TEST_ILL)
+				m->err_count = 1;
+			test_settle(m);
+			KUNIT_EXPECT_EQ(test, m->executed, first + 8);
+			for (j = 0; j < 8; j++) {
+				const struct test_cmd *cmd = &m->log[first + j];
+
+				if (code == TEST_ILL && j == 2 * i) {
+					/* As the host's: it raises an event */
+					KUNIT_EXPECT_EQ(test, cmd->w[0] & 0xff,
+							CMDQ_OP_CMD_SYNC);
+					KUNIT_EXPECT_NE(test, cmd->w[0],
+							CMDQ_OP_CMD_SYNC);
+					continue;
+				}
+				KUNIT_EXPECT_EQ(test, cmd->w[0], host[2 * j]);
+				KUNIT_EXPECT_EQ(test, cmd->w[1], host[2 * j + 1]);
+			}
+			KUNIT_EXPECT_EQ(test, m->printed, code == TEST_ILL ? 1 : 7);
+			TEST_GOOD(test, cmds, 1, TEST_AFTER);
+			KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+			m->executed = 0;
+		}
+	}
+	test_check_model(test);
+}
+
+/* More of them than are remembered */
+static void test_abandoned_many(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[1 * CMDQ_ENT_DWORDS];
+	unsigned int n;
+
+	test_use_stub(test);
+	test_make_n(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1);
+	for (n = 1; n <= ARM_SMMU_CMDQ_ABANDONED_MAX + 2; n++) {
+		test_abandon(test, n);
+		KUNIT_EXPECT_EQ(test, errs->num_abandoned,
+				n <= ARM_SMMU_CMDQ_ABANDONED_MAX ? n :
+				n - ARM_SMMU_CMDQ_ABANDONED_MAX);
+		TEST_BATCH(test, cmds, 1, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+		m->paused = false;
+		TEST_GOOD(test, cmds, 1, TEST_AFTER);
+		KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+	}
+	test_check_model(test);
+}
+
+/* Put @n commands of the host into the queue, that it does not wait for */
+static void test_fill(struct kunit *test, u32 n)
+{
+	struct test_model *m = test_model(test);
+	u64 host[8 * CMDQ_ENT_DWORDS];
+
+	for (; n; n -= min(n, 8)) {
+		test_make_n(host, 8, CMDQ_OP_TLBI_NH_VA, 0x80);
+		KUNIT_ASSERT_EQ(test, 0,
+				arm_smmu_cmdq_issue_host(&m->smmu, host, min(n, 8),
+							 false));
+	}
+}
+
+/* There is no room: wait for it, service errors meanwhile, but not for ever */
+static void test_full(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+	unsigned int i;
+	ktime_t start;
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	for (i = 0; i < 3; i++) {
+		/* A bit less than full is full, too */
+		m->paused = true;
+		errs->timeout_us = 20000;
+		test_fill(test, m->qsize - i);
+		start = ktime_get();
+		TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+		KUNIT_EXPECT_GE(test, ktime_us_delta(ktime_get(), start), 20000);
+		KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), 500);
+		KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+
+		errs->timeout_us = TEST_TIMEOUT_US;
+		m->paused = false;
+		test_err_at(m, 5, TEST_ILL, 1);
+		m->printed = 0;
+		TEST_GOOD(test, cmds, 4, TEST_AFTER);
+		KUNIT_EXPECT_EQ(test, m->printed, 1);
+		KUNIT_EXPECT_FALSE(test, m->print.abandoned);
+	}
+	test_check_model(test);
+}
+
+/*
+ * A host's batch between two of guests, any of them with an error: a guest is
+ * told nothing but its own, and the host goes on and is printed. All on one CPU: the
+ * others are issued while the first one waits.
+ */
+static struct test_between {
+	struct kunit *test;
+	u64 host[3 * CMDQ_ENT_DWORDS];
+	u64 second[3 * CMDQ_ENT_DWORDS];
+	struct arm_smmu_cmdq_report report;
+	int ret;
+} test_between;
+
+static void test_relax_between(struct test_model *m)
+{
+	struct test_between *b = &test_between;
+
+	KUNIT_EXPECT_EQ(b->test, 0,
+			arm_smmu_cmdq_issue_host(&m->smmu, b->host, 3, false));
+	b->ret = arm_smmu_cmdq_issue_reported(&m->smmu, b->second, 3, TEST_AFTER,
+					      &b->report);
+}
+
+static void test_three(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct test_between *b = &test_between;
+	u64 cmds[3 * CMDQ_ENT_DWORDS];
+	unsigned int bad, first, i;
+
+	test_use_stub(test);
+	b->test = test;
+	for (bad = 0; bad < 16; bad++) {
+		test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 0xa0);
+		test_make_n(b->host, 3, CMDQ_OP_TLBI_NH_VA, 0xb0);
+		test_make_n(b->second, 3, CMDQ_OP_TLBI_NH_VA, 0xc0);
+		if (bad & 1)
+			test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 0xa1, TEST_F_ILL);
+		if (bad & 2)
+			test_make(b->host, 2, CMDQ_OP_TLBI_NH_VA, 0xb2, TEST_F_ILL);
+		if (bad & 4)
+			test_make(b->second, 0, CMDQ_OP_TLBI_NH_VA, 0xc0, TEST_F_ILL);
+
+		first = m->executed;
+		m->printed = 0;
+		m->relax = test_relax_between;
+		if (bad & 1)
+			TEST_BATCH(test, cmds, 3, bad & 8 ? TEST_AFTER : TEST_NONE,
+				   -EIO, TEST_ILL, 1, 1);
+		else
+			TEST_GOOD(test, cmds, 3, bad & 8 ? TEST_AFTER : TEST_NONE);
+		if (bad & 4) {
+			KUNIT_EXPECT_EQ(test, b->ret, -EIO);
+			TEST_EXPECT_REPORT(test, b->report, TEST_ILL, 0, 0);
+		} else {
+			KUNIT_EXPECT_EQ(test, b->ret, 0);
+			TEST_EXPECT_REPORT(test, b->report, 0, 3, 3);
+		}
+		KUNIT_EXPECT_EQ(test, m->printed, !!(bad & 2));
+		KUNIT_ASSERT_EQ(test, m->executed, first + 3 + !!(bad & 8) + 3 + 3 + 1);
+		first += 3 + !!(bad & 8);
+		for (i = 0; i < 3; i++)
+			if (!(bad & 2) || i != 2)
+				KUNIT_EXPECT_EQ(test, m->log[first + i].w[1],
+						b->host[2 * i + 1]);
+		if (bad & 2) {
+			KUNIT_EXPECT_EQ(test, m->print.code, TEST_ILL);
+			KUNIT_EXPECT_EQ(test, m->print.cmd[1], b->host[5]);
+			KUNIT_EXPECT_EQ(test, test_log_op(m, first, 2),
+					CMDQ_OP_CMD_SYNC);
+		}
+	}
+	test_check_model(test);
+}
+
+/* Interrupts of errors that a waiting CPU serviced, which become one as they are edges */
+static void test_coalesced(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[1 * CMDQ_ENT_DWORDS];
+	unsigned int i;
+
+	test_use_stub(test);
+	test_make(cmds, 0, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	for (i = 0; i < 10; i++)
+		TEST_BATCH(test, cmds, 1, TEST_AFTER, -EIO, TEST_ILL, 0, 0);
+	KUNIT_EXPECT_EQ(test, errs->serviced, 2);
+	atomic_set(&m->irq_pending, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_NONE);
+
+	/* One that the interrupt services leaves at most one to come */
+	for (i = 0; i < 10; i++)
+		TEST_BATCH(test, cmds, 1, TEST_AFTER, -EIO, TEST_ILL, 0, 0);
+	KUNIT_EXPECT_EQ(test, 0, arm_smmu_cmdq_issue_host(&m->smmu, cmds, 1, false));
+	test_drain(m);
+	atomic_set(&m->irq_pending, 0);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, m->printed, 1);
+	test_drain(m);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_NONE);
+	m->irq_handled++;
+	test_check_model(test);
+}
+
+/* Lines about @m in the kernel log behind the line that has @mark */
+static unsigned int test_log_lines(struct test_model *m, const char *mark)
+{
+	struct kmsg_dump_iter iter;
+	unsigned int n = 0;
+	bool behind = false;
+	char line[256];
+	size_t len;
+
+	kmsg_dump_rewind(&iter);
+	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
+		line[len] = 0;
+		if (behind && strstr(line, dev_name(m->smmu.dev)))
+			n++;
+		behind = behind || strstr(line, mark);
+	}
+	return n;
+}
+
+/* What may be a guest's to repeat is rate-limited, all else that is the host's is not */
+static void test_log(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_error err = { .there = true, .code = TEST_ATC };
+	u64 cmds[1 * CMDQ_ENT_DWORDS];
+	unsigned int i, n;
+
+	kunit_activate_static_stub(test, arm_smmu_cmdq_range_relax, test_relax);
+
+	pr_info("cmdq-test: reported errors\n");
+	test_make(cmds, 0, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	for (i = 0; i < 50; i++)
+		TEST_BATCH(test, cmds, 1, TEST_AFTER, -EIO, TEST_ILL, 0, 0);
+	KUNIT_EXPECT_EQ(test, 0, test_log_lines(m, "cmdq-test: reported errors"));
+
+	pr_info("cmdq-test: ATC timeouts\n");
+	for (i = 0; i < 100; i++)
+		arm_smmu_cmdq_print_error(&m->smmu, &err);
+	n = test_log_lines(m, "cmdq-test: ATC timeouts");
+	KUNIT_EXPECT_GT(test, n, 0);
+	/* And one that says how many there were; twice if it takes so long */
+	KUNIT_EXPECT_LE(test, n, 22);
+
+	pr_info("cmdq-test: the host's\n");
+	err.code = TEST_ILL;
+	for (i = 0; i < 12; i++)
+		arm_smmu_cmdq_print_error(&m->smmu, &err);
+	KUNIT_EXPECT_EQ(test, 5 * 12, test_log_lines(m, "cmdq-test: the host's"));
 	test_check_model(test);
 }
 
@@ -744,9 +1375,10 @@ struct test_thread {
 	u32 id;
 	u64 *cmds;
 	u32 n;
-	bool sync;
+	enum arm_smmu_cmdq_syncs syncs;
 	int ret;
 	struct arm_smmu_cmdq_report report;
+	ktime_t time;
 	unsigned int wrong;
 	unsigned int failed;
 };
@@ -809,13 +1441,16 @@ static int test_issue_fn(void *data)
 {
 	struct test_thread *t = data;
 
+	ktime_t start = ktime_get();
+
 	if (t->host)
 		t->ret = arm_smmu_cmdq_issue_host(&t->m->smmu, t->cmds, t->n,
-						  t->sync);
+						  t->syncs != TEST_NONE);
 	else
 		t->ret = arm_smmu_cmdq_issue_reported(&t->m->smmu, t->cmds,
-						      t->n, t->sync,
+						      t->n, t->syncs,
 						      &t->report);
+	t->time = ktime_sub(ktime_get(), start);
 	complete(&t->done);
 	return 0;
 }
@@ -825,11 +1460,12 @@ static int test_issue_fn(void *data)
  * is issued, as kthreadd may need the CPU of an issuer.
  */
 static void test_batch(struct kunit *test, struct test_thread *t, bool host,
-		       u64 *cmds, u32 n, bool sync, unsigned int nth)
+		       u64 *cmds, u32 n, enum arm_smmu_cmdq_syncs syncs,
+		       unsigned int nth)
 {
 	*t = (struct test_thread) {
 		.m = test_model(test), .host = host, .cmds = cmds, .n = n,
-		.sync = sync,
+		.syncs = syncs,
 	};
 	init_completion(&t->done);
 	t->task = test_thread(test, test_issue_fn, t, nth);
@@ -847,7 +1483,8 @@ static void test_issue(struct kunit *test, struct test_thread *t)
 	       ktime_before(ktime_get(), end))
 		cond_resched();
 	KUNIT_EXPECT_EQ(test, readl(test_reg(m, ARM_SMMU_CMDQ_PROD)),
-			test_slot(m, prod + t->n + t->sync));
+			test_slot(m, prod + t->n + (t->syncs != TEST_NONE) +
+				     (t->syncs == TEST_AROUND)));
 }
 
 /*
@@ -903,9 +1540,9 @@ static void test_host_between(struct kunit *test)
 			test_make(h, 2, CMDQ_OP_TLBI_NH_VA, 0xb2, TEST_F_ILL);
 		if (bad & 4)
 			test_make(b, 0, CMDQ_OP_TLBI_NH_VA, 0xc0, TEST_F_ILL);
-		test_batch(test, &ta, false, a, 3, sync, 0);
-		test_batch(test, &th, true, h, 3, true, 1);
-		test_batch(test, &tb, false, b, 3, !sync, 2);
+		test_batch(test, &ta, false, a, 3, sync ? TEST_AFTER : TEST_NONE, 0);
+		test_batch(test, &th, true, h, 3, TEST_AFTER, 1);
+		test_batch(test, &tb, false, b, 3, sync ? TEST_NONE : TEST_AFTER, 2);
 
 		first = m->executed;
 		fast = test_queue_up(test, all, 3);
@@ -946,7 +1583,7 @@ static void test_atc_foreign_sync(struct kunit *test)
 	struct test_thread ta, tb;
 	struct test_thread *guest_first[] = { &ta, &tb };
 	struct test_thread *host_first[] = { &tb, &ta };
-	unsigned int raised, tries = 0;
+	unsigned int raised, first, tries = 0;
 	bool fast;
 
 	m->smmu.cmdq_errors.timeout_us = TEST_TIMEOUT_US;
@@ -959,8 +1596,8 @@ static void test_atc_foreign_sync(struct kunit *test)
 		test_make_n(a, 2, CMDQ_OP_ATC_INV, 0xa0);
 		test_make(a, 0, CMDQ_OP_ATC_INV, 0xa0, TEST_F_ATC);
 		test_make_n(b, 2, CMDQ_OP_TLBI_NH_VA, 0xb0);
-		test_batch(test, &ta, false, a, 2, true, 0);
-		test_batch(test, &tb, true, b, 2, true, 1);
+		test_batch(test, &ta, false, a, 2, TEST_AROUND, 0);
+		test_batch(test, &tb, true, b, 2, TEST_AFTER, 1);
 		fast = test_queue_up(test, guest_first, 2);
 		KUNIT_EXPECT_EQ(test, ta.ret, -EIO);
 		TEST_EXPECT_REPORT(test, ta.report,
@@ -974,8 +1611,19 @@ static void test_atc_foreign_sync(struct kunit *test)
 	test_make_n(b, 2, CMDQ_OP_ATC_INV, 0xb0);
 	test_make(b, 1, CMDQ_OP_ATC_INV, 0xb1, TEST_F_ATC);
 	test_make_n(a, 2, CMDQ_OP_TLBI_NH_VA, 0xa0);
-	test_batch(test, &tb, true, b, 2, false, 1);
-	test_batch(test, &ta, false, a, 2, true, 0);
+	test_batch(test, &tb, true, b, 2, TEST_NONE, 1);
+	test_batch(test, &ta, false, a, 2, TEST_AFTER, 0);
+	test_queue_up(test, host_first, 2);
+	KUNIT_EXPECT_EQ(test, tb.ret, 0);
+	KUNIT_EXPECT_EQ(test, ta.ret, 0);
+	TEST_EXPECT_REPORT(test, ta.report, 0, 2, 2);
+	KUNIT_EXPECT_EQ(test, m->raised, raised + 1);
+
+	/* And then a guest with ATC_INVs of its own, which are fine */
+	raised = m->raised;
+	test_make_n(a, 2, CMDQ_OP_ATC_INV, 0xa0);
+	test_batch(test, &tb, true, b, 2, TEST_NONE, 1);
+	test_batch(test, &ta, false, a, 2, TEST_AROUND, 0);
 	test_queue_up(test, host_first, 2);
 	KUNIT_EXPECT_EQ(test, tb.ret, 0);
 	KUNIT_EXPECT_EQ(test, ta.ret, 0);
@@ -987,11 +1635,12 @@ static void test_atc_foreign_sync(struct kunit *test)
 	do {
 		KUNIT_ASSERT_LT(test, tries++, TEST_TRIES);
 		raised = m->raised;
+		first = m->executed;
 		test_make_n(a, 2, CMDQ_OP_ATC_INV, 0xa0);
 		test_make(a, 1, CMDQ_OP_ATC_INV, 0xa0, TEST_F_ATC);
 		test_make_n(b, 2, CMDQ_OP_TLBI_NH_VA, 0xb0);
-		test_batch(test, &ta, false, a, 2, true, 0);
-		test_batch(test, &tb, true, b, 2, true, 1);
+		test_batch(test, &ta, false, a, 2, TEST_AROUND, 0);
+		test_batch(test, &tb, true, b, 2, TEST_AFTER, 1);
 		fast = test_queue_up(test, guest_first, 2);
 		KUNIT_EXPECT_EQ(test, ta.ret, -EIO);
 		TEST_EXPECT_REPORT(test, ta.report,
@@ -1002,7 +1651,41 @@ static void test_atc_foreign_sync(struct kunit *test)
 	} while (!fast);
 	KUNIT_EXPECT_EQ(test, tb.ret, 0);
 	KUNIT_EXPECT_EQ(test, m->raised, raised + 12);
+	/* The guest made way soon, the host's CMD_SYNC is what it was */
+	KUNIT_EXPECT_EQ(test, m->executed, first + 4 + 3);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, first, 3), CMDQ_OP_CFGI_STE);
+	KUNIT_EXPECT_EQ(test, test_log_op(m, first, 6), CMDQ_OP_CMD_SYNC);
 
+	test_stop(m);
+	test_check_model(test);
+}
+
+/*
+ * Nobody takes the interrupt: an error is still back soon, and not when the second is
+ * over that a batch has. Of some rounds the fastest counts, for the machine may be busy.
+ */
+static void test_no_irq(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 cmds[3 * CMDQ_ENT_DWORDS];
+	s64 best = S64_MAX;
+	struct test_thread t;
+	unsigned int i;
+
+	test_start(test, 1);
+	kthread_stop(m->irq_thread);
+	m->irq_thread = NULL;
+	test_make_n(cmds, 3, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	for (i = 0; i < 10; i++) {
+		test_batch(test, &t, false, cmds, 3, TEST_AFTER, 0);
+		wake_up_process(t.task);
+		wait_for_completion(&t.done);
+		KUNIT_EXPECT_EQ(test, t.ret, -EIO);
+		TEST_EXPECT_REPORT(test, t.report, TEST_ILL, 1, 1);
+		best = min(best, ktime_to_ms(t.time));
+	}
+	KUNIT_EXPECT_LT(test, best, TEST_SOON);
 	test_stop(m);
 	test_check_model(test);
 }
@@ -1028,6 +1711,7 @@ static int test_stress_fn(void *data)
 		u32 n = prandom_u32_state(&rnd) % TEST_STRESS_MAX + 1;
 		u32 expect = n, code = 0;
 		bool sync = prandom_u32_state(&rnd) & 1;
+		enum arm_smmu_cmdq_syncs syncs = sync ? TEST_AFTER : TEST_NONE;
 
 		for (j = 0; j < n; j++) {
 			u32 r = prandom_u32_state(&rnd), faults = 0;
@@ -1051,7 +1735,7 @@ static int test_stress_fn(void *data)
 				t->wrong++;
 		} else {
 			t->ret = arm_smmu_cmdq_issue_reported(&t->m->smmu,
-							      t->cmds, n, sync,
+							      t->cmds, n, syncs,
 							      &t->report);
 			if (t->ret != (code ? -EIO : 0) ||
 			    t->report.code != code ||
@@ -1115,6 +1799,7 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_batches),
 	KUNIT_CASE(test_ill),
 	KUNIT_CASE(test_ill_first),
+	KUNIT_CASE(test_ill_sync),
 	KUNIT_CASE(test_abt_heals),
 	KUNIT_CASE(test_abt_rewrite),
 	KUNIT_CASE(test_abt_persists),
@@ -1122,9 +1807,19 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_atc_persists),
 	KUNIT_CASE(test_atc_and_ill),
 	KUNIT_CASE(test_hang),
+	KUNIT_CASE(test_error_then_hang),
+	KUNIT_CASE(test_error_late),
+	KUNIT_CASE(test_atc_abandoned),
+	KUNIT_CASE(test_abandoned_reused),
+	KUNIT_CASE(test_abandoned_many),
+	KUNIT_CASE(test_full),
+	KUNIT_CASE(test_three),
+	KUNIT_CASE(test_coalesced),
+	KUNIT_CASE(test_log),
 	KUNIT_CASE(test_gerror_ack),
 	KUNIT_CASE(test_host_between),
 	KUNIT_CASE(test_atc_foreign_sync),
+	KUNIT_CASE(test_no_irq),
 	KUNIT_CASE_SLOW(test_stress),
 	{}
 };
@@ -1148,6 +1843,7 @@ static struct kunit_suite arm_smmu_cmdq_suite = {
  * @viommu: The vIOMMU, with one vDEVICE
  * @cmds: The array as the VMM wrote it
  * @uend: End of the user memory; what follows can't be read
+ * @total: Number of entries of the array that was issued
  */
 struct test_vm {
 	struct test_model *m;
@@ -1157,6 +1853,7 @@ struct test_vm {
 	__le64 *cmds;
 	unsigned long uend;
 	struct iommufd_invalidate_report report;
+	u32 total;
 	u32 num;
 };
 
@@ -1273,6 +1970,7 @@ static int inv_run_at(struct kunit *test, struct test_vm *vm, u32 n, u32 len,
 	}
 
 	vm->m->executed = 0;
+	vm->total = n;
 	memset(&vm->report, 0, sizeof(vm->report));
 	ret = arm_smmu_viommu_cache_invalidate(&vm->viommu.core, &array,
 					       &vm->report);
@@ -1295,31 +1993,39 @@ do {									\
 	KUNIT_EXPECT_EQ(test, (vm)->report.error_index, index);		\
 } while (0)
 
+/* Entries that are issued together */
+static u32 inv_block(struct test_vm *vm)
+{
+	return min(vm->total > INV_BLOCK_SMALL ? INV_BLOCK : INV_BLOCK_SMALL,
+		   vm->m->qsize / 2);
+}
+
+static void inv_expect_sync(struct kunit *test, struct test_vm *vm, u32 *pos, u32 i)
+{
+	KUNIT_EXPECT_EQ_MSG(test, test_log_op(vm->m, 0, *pos), CMDQ_OP_CMD_SYNC,
+			    "before entry %u", i);
+	++*pos;
+}
+
 /*
  * The SMMU saw entries 0 to @n - 1 in order, and CMD_SYNCs where they have to be
- * and nowhere else: around a run of ATC_INVs and at the end.
+ * and nowhere else: around a run of ATC_INVs, which ends where its block ends, and at
+ * the end.
  */
 static void inv_expect_log(struct kunit *test, struct test_vm *vm, u32 n)
 {
-	u32 block = n > INV_BLOCK_SMALL ? INV_BLOCK : INV_BLOCK_SMALL;
+	u32 block = inv_block(vm);
 	struct test_model *m = vm->m;
+	bool atc = false, before;
 	u32 i, pos = 0;
 
-	block = min(block, m->qsize / 2);
-
 	for (i = 0; i < n; i++) {
-		bool atc = (inv_host_w0(vm, i) & 0xff) == CMDQ_OP_ATC_INV;
-		bool before = i && (inv_host_w0(vm, i - 1) & 0xff) ==
-				   CMDQ_OP_ATC_INV;
-
-		if (i && atc != before) {
-			KUNIT_ASSERT_EQ_MSG(test, m->log[pos++].w[0],
-					    CMDQ_OP_CMD_SYNC, "before %u", i);
-		} else if (atc && before && i % block == 0) {
-			/* A run of ATC_INVs ends where its block ends */
-			KUNIT_ASSERT_EQ(test, m->log[pos++].w[0],
-					CMDQ_OP_CMD_SYNC);
-		}
+		before = atc;
+		atc = (inv_host_w0(vm, i) & 0xff) == CMDQ_OP_ATC_INV;
+		if (before && (!atc || i % block == 0))
+			inv_expect_sync(test, vm, &pos, i);
+		if (atc && (!before || i % block == 0))
+			inv_expect_sync(test, vm, &pos, i);
 		KUNIT_ASSERT_EQ_MSG(test, m->log[pos].w[0], inv_host_w0(vm, i),
 				    "entry %u", i);
 		KUNIT_ASSERT_EQ_MSG(test, m->log[pos++].w[1],
@@ -1327,7 +2033,7 @@ static void inv_expect_log(struct kunit *test, struct test_vm *vm, u32 n)
 				    "entry %u", i);
 	}
 	if (n)
-		KUNIT_ASSERT_EQ(test, m->log[pos++].w[0], CMDQ_OP_CMD_SYNC);
+		inv_expect_sync(test, vm, &pos, n);
 	KUNIT_EXPECT_EQ(test, m->executed, pos);
 }
 
@@ -1421,8 +2127,8 @@ static void inv_hw_ill(struct kunit *test)
 
 			if (bad >= n)
 				break;
-			block = n > INV_BLOCK_SMALL ? INV_BLOCK :
-						      INV_BLOCK_SMALL;
+			vm->total = n;
+			block = inv_block(vm);
 			end = min(n, round_down(bad, block) + block);
 			inv_fill(vm, n);
 			inv_set(vm, bad, CMDQ_OP_TLBI_NH_VA, TEST_F_ILL);
@@ -1433,10 +2139,12 @@ static void inv_hw_ill(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
 			INV_EXPECT(test, vm, bad, true,
 				   IOMMU_ARM_SMMUV3_CERROR_ILL, bad);
-			KUNIT_EXPECT_GE(test, m->executed, end);
-			KUNIT_EXPECT_LE(test, m->executed, end + 1);
+			/* One CMD_SYNC for what is before, if there is any */
+			KUNIT_EXPECT_EQ(test, m->executed,
+					end + (bad || end == n));
 			KUNIT_EXPECT_EQ(test, m->log[m->executed - 1].w[0],
 					CMDQ_OP_CMD_SYNC);
+			KUNIT_EXPECT_EQ(test, m->printed, 0);
 		}
 	}
 	test_check_model(test);
@@ -1536,6 +2244,7 @@ static void inv_atc_timeout(struct kunit *test)
 {
 	struct test_vm *vm = test_vm(test);
 	static const struct {
+		/* A run of ATC_INVs, the one that times out, and the report */
 		u32 from, to, bad, num, index;
 	} runs[] = {
 		{ 0, 1, 0, 0, 0 },
@@ -1547,19 +2256,32 @@ static void inv_atc_timeout(struct kunit *test)
 		{ 500, 600, 550, 512, 599 },
 		{ 512, 520, 519, 512, 519 },
 		{ 700, 701, 700, 700, 700 },
-	};
+	}, *run;
+	struct test_cmd *last;
 	u32 i, j, n;
 
-	for (i = 0; i < ARRAY_SIZE(runs); i++) {
-		n = runs[i].to > 64 ? 800 : 64;
+	/* So often that the CMD_SYNC has to go, the second time around */
+	for (i = 0; i < 2 * ARRAY_SIZE(runs); i++) {
+		if (i == ARRAY_SIZE(runs))
+			vm->m->atc_repeat = 5;
+		n = runs[i % ARRAY_SIZE(runs)].to > 64 ? 800 : 64;
 		inv_fill(vm, n);
-		for (j = runs[i].from; j < runs[i].to; j++)
+		run = &runs[i % ARRAY_SIZE(runs)];
+		for (j = run->from; j < run->to; j++)
 			inv_set(vm, j, CMDQ_OP_ATC_INV,
-				j == runs[i].bad ? TEST_F_ATC : 0);
+				j == run->bad ? TEST_F_ATC : 0);
 		KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
-		INV_EXPECT(test, vm, runs[i].num, true,
-			   IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC,
-			   runs[i].index);
+		INV_EXPECT(test, vm, run->num, true,
+			   IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC, run->index);
+
+		/* Nothing was executed after the batch that failed */
+		last = &vm->m->log[vm->m->executed - 1];
+		if (vm->m->atc_repeat > 1) {
+			KUNIT_EXPECT_EQ(test, last->w[0], CMDQ_OP_CFGI_STE);
+			last->w[0] = CMDQ_OP_CMD_SYNC;
+		}
+		inv_expect_log(test, vm, run->index + 1);
+		KUNIT_EXPECT_EQ(test, vm->m->printed, 0);
 	}
 	test_check_model(test);
 }
@@ -1579,29 +2301,141 @@ static void inv_hang(struct kunit *test)
 	test_drain(m);
 
 	/* Aborts of the fetch for ever: given up with the code it has */
-	m->abt_slot = test_slot(m, m->rd + 600);
-	m->abt_count = -1;
+	test_err_at(m, 600, TEST_ABT, -1);
 	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 1300));
 	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 600);
-	m->abt_count = 0;
-	while (test_step(m) || test_irq(m))
-		;
+
+	/* The next array does not even get into the queue */
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 10));
+	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 0);
+	m->err_count = 0;
+	test_settle(m);
 
 	/* Those before an ATC_INV are known to be complete */
 	inv_fill(vm, 1300);
 	inv_set(vm, 599, CMDQ_OP_ATC_INV, 0);
-	m->abt_slot = test_slot(m, m->rd + 610);
-	m->abt_count = -1;
+	test_err_at(m, 610, TEST_ABT, -1);
 	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 1300));
-	/* 512 commands, 87 and CMD_SYNC, 1 and CMD_SYNC: slot 610 is 608 */
+	/*
+	 * 512 commands, 87, 1 between two CMD_SYNCs, and then as they come: slot 610
+	 * is entry 608
+	 */
 	INV_EXPECT(test, vm, 600, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 608);
-	m->abt_count = 0;
-	while (test_step(m) || test_irq(m))
-		;
+	m->err_count = 0;
+	test_settle(m);
+
+	/* It hangs at the CMD_SYNC of that: those in front of the other are */
+	test_err_at(m, 601, TEST_ABT, 1);
+	m->pause_raised = m->raised + 1;
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 599, false, 0, 599);
+	m->paused = false;
+	test_settle(m);
 	inv_fill(vm, 1);
 	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 1));
 	test_check_model(test);
 }
+
+/* The CMD_SYNC for what is in front of an error fails itself: nothing is done */
+static void inv_last_sync(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+
+	m->smmu.cmdq_errors.timeout_us = 2000;
+	inv_fill(vm, 1300);
+	inv_set(vm, 100, CMDQ_OP_TLBI_NH_VA, TEST_F_ILL);
+	test_err_at(m, INV_BLOCK, TEST_ABT, -1);
+	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ABT, 99);
+	m->err_count = 0;
+	test_settle(m);
+
+	m->pause_raised = m->raised + 2;
+	test_err_at(m, INV_BLOCK, TEST_ABT, 1);
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 0, false, 0, 99);
+	m->paused = false;
+	test_settle(m);
+
+	/* User memory ends between two blocks */
+	inv_fill(vm, 1300);
+	test_err_at(m, INV_BLOCK, TEST_ILL, 5);
+	KUNIT_EXPECT_EQ(test, -EIO,
+			inv_run_at(test, vm, 1300, INV_LEN, INV_BLOCK * INV_LEN));
+	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ILL, INV_BLOCK - 1);
+	KUNIT_EXPECT_EQ(test, m->executed, INV_BLOCK + 1);
+
+	/* The CMD_SYNC of the array is refused: it is not tried again */
+	test_err_at(m, 5, TEST_ILL, 5);
+	KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 5));
+	INV_EXPECT(test, vm, 0, true, IOMMU_ARM_SMMUV3_CERROR_ILL, 4);
+	KUNIT_EXPECT_EQ(test, m->executed, 6);
+
+	/* All is well without an error */
+	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 1300, false, 0, 0);
+	test_check_model(test);
+}
+
+#ifdef CONFIG_ARM_SMMU_V3_FAULT_INJECTION
+static void inv_injection_off(void *data)
+{
+	arm_smmu_cmdq_inject_setup(0, 0, 0);
+}
+
+/* Injection hits one entry of an array, wherever it is, as often as it is to */
+static void inv_injection(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+	u32 i, j, n, bad, raised;
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, inv_injection_off,
+							   NULL));
+	for (i = 0; i < ARRAY_SIZE(inv_lens); i++) {
+		n = inv_lens[i];
+		inv_fill(vm, n);
+		for (j = 0; j < ARRAY_SIZE(inv_lens); j++) {
+			bad = inv_lens[j] - 1;
+			raised = m->raised;
+			arm_smmu_cmdq_inject_setup(bad, 100, 1);
+			if (bad < n) {
+				KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, n));
+				INV_EXPECT(test, vm, bad, true,
+					   IOMMU_ARM_SMMUV3_CERROR_ILL, bad);
+				raised++;
+			}
+			/* Just once; and not what is not there */
+			KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, n));
+			INV_EXPECT(test, vm, n, false, 0, 0);
+			inv_expect_log(test, vm, n);
+			KUNIT_EXPECT_EQ(test, m->raised, raised);
+		}
+	}
+
+	/* An ATC_INV becomes illegal, and those around it are still executed */
+	inv_fill(vm, 10);
+	for (i = 3; i < 8; i++)
+		inv_set(vm, i, CMDQ_OP_ATC_INV, 0);
+	for (i = 3; i < 8; i++) {
+		arm_smmu_cmdq_inject_setup(i, 100, 1);
+		KUNIT_EXPECT_EQ(test, -EIO, inv_run(test, vm, 10));
+		INV_EXPECT(test, vm, i, true, IOMMU_ARM_SMMUV3_CERROR_ILL, i);
+		KUNIT_EXPECT_EQ(test, m->executed, 3 + 1 + 5 + 1);
+	}
+
+	/* Never, unless asked for */
+	arm_smmu_cmdq_inject_setup(0, 0, -1);
+	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 10));
+	test_check_model(test);
+}
+#else
+static void inv_injection(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_ARM_SMMU_V3_FAULT_INJECTION");
+}
+#endif
 
 /* The caller is killed between two blocks */
 static void inv_killed(struct kunit *test)
@@ -1661,6 +2495,8 @@ static struct kunit_case inv_cases[] = {
 	KUNIT_CASE(inv_atc),
 	KUNIT_CASE(inv_atc_timeout),
 	KUNIT_CASE(inv_hang),
+	KUNIT_CASE(inv_last_sync),
+	KUNIT_CASE(inv_injection),
 	KUNIT_CASE(inv_killed),
 	{}
 };

@@ -19,7 +19,8 @@
  * in front of it are complete, or the device might fetch the stale translation
  * again (IHI 0070, section 3.9.1). And when it times out that shows at the next
  * CMD_SYNC on the queue, without naming it. So a run of ATC_INVs is a batch of
- * its own with its own CMD_SYNC, and what is pending is synchronised first.
+ * its own between two CMD_SYNCs: the first completes what is pending, and takes
+ * the blame for ATC_INVs of others.
  *
  * A vSID is looked up in the RCU read-side critical section in which the command
  * is executed: a vDEVICE that goes away waits for it, so no command addresses a
@@ -143,11 +144,10 @@ static bool arm_smmu_vinv_lookup(void *ctx, u32 vsid,
 
 /*
  * Issue @n commands as one batch; they are entry @vinv->issued and following.
- * With @sync they and all before are synchronised. Returns 0 or what the array
- * ends with; @vinv and the report are up to date.
+ * Returns 0 or what the array ends with; @vinv and the report are up to date.
  */
 static int arm_smmu_vinv_batch(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
-			       bool sync)
+			       enum arm_smmu_cmdq_syncs syncs)
 {
 	struct arm_smmu_cmdq_report report;
 	u32 first = vinv->issued;
@@ -155,31 +155,30 @@ static int arm_smmu_vinv_batch(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 	int ret;
 
 	arm_smmu_cmdq_inject(cmds, n, first);
-	ret = arm_smmu_cmdq_issue_reported(vinv->viommu->smmu, cmds, n, sync,
+	ret = arm_smmu_cmdq_issue_reported(vinv->viommu->smmu, cmds, n, syncs,
 					   &report);
 	if (likely(!ret)) {
 		vinv->issued += n;
-		if (sync)
+		if (syncs != ARM_SMMU_CMDQ_SYNC_NONE)
 			vinv->done = vinv->issued;
 		return 0;
 	}
 
 	index = first + report.offset;
-	/* About a CMD_SYNC: the last entry that it waits for */
-	if (report.offset >= n)
+	/* About a CMD_SYNC, or all of it: the last entry that it waits for */
+	if (index && report.offset >= n)
 		index--;
 
-	if (ret == -EIO) {
-		/* Which of the ATC_INVs are not complete nobody knows */
-		if (report.code != IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC)
-			vinv->issued += report.consumed;
-		if (sync)
-			vinv->done = vinv->issued;
-	} else {
-		vinv->stuck = true;
-		if (report.code == IOMMU_ARM_SMMUV3_CERROR_ABT)
-			ret = -EIO;
-	}
+	if (report.fenced)
+		vinv->done = vinv->issued;
+	/* Which of the ATC_INVs are not complete nobody knows */
+	if (report.code != IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC)
+		vinv->issued += report.consumed;
+	if (report.synced)
+		vinv->done = vinv->issued;
+	/* A CMD_SYNC that failed, for good, won't succeed the next time */
+	vinv->stuck = report.stuck ||
+		      (syncs != ARM_SMMU_CMDQ_SYNC_NONE && !report.synced);
 	return arm_smmu_vinv_error(vinv, ret, report.code, report.code, index);
 }
 
@@ -216,14 +215,13 @@ static int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 					 arm_smmu_vinv_lookup, &streams, cmds,
 					 n);
 	if (good) {
-		/* The TLBIs and CFGIs of the block before this one */
-		if (atc && vinv->done != vinv->issued) {
-			ret = arm_smmu_vinv_batch(vinv, cmds, 0, true);
-			if (ret)
-				return ret;
-		}
-		ret = arm_smmu_vinv_batch(vinv, cmds, good,
-					  atc || sync || good < n);
+		enum arm_smmu_cmdq_syncs syncs = ARM_SMMU_CMDQ_SYNC_NONE;
+
+		if (atc)
+			syncs = ARM_SMMU_CMDQ_SYNC_AROUND;
+		else if (sync || good < n)
+			syncs = ARM_SMMU_CMDQ_SYNC_AFTER;
+		ret = arm_smmu_vinv_batch(vinv, cmds, good, syncs);
 		if (ret)
 			return ret;
 	}
@@ -258,7 +256,7 @@ static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 		if (vinv->viommu->limits.ats)
 			run = arm_smmu_vinv_run_len(cmds, n, atc);
 
-		ret = arm_smmu_vinv_run(vinv, cmds, run, atc, run < n || last);
+		ret = arm_smmu_vinv_run(vinv, cmds, run, atc, run == n && last);
 		if (ret)
 			return ret;
 
@@ -332,7 +330,8 @@ static int arm_smmu_vinv_array(struct arm_smmu_vinv *vinv,
 
 	/* If this fails too it is the earlier problem: it is about done, not issued */
 	if (vinv->done != vinv->issued && !vinv->stuck)
-		ret = arm_smmu_vinv_batch(vinv, vinv->cmds, 0, true) ?: ret;
+		ret = arm_smmu_vinv_batch(vinv, vinv->cmds, 0,
+					  ARM_SMMU_CMDQ_SYNC_AFTER) ?: ret;
 	return ret;
 }
 
