@@ -19,6 +19,7 @@
 #include <linux/iommufd_viommu.h>
 #include <linux/limits.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "../iommu-priv.h"
@@ -29,6 +30,11 @@
  * devices get here by mock_viommu_probe_device() alone.
  */
 static struct iommu_device mock_other_iommu;
+
+static struct mock_viommu_dev *mock_viommu_dev(struct device *dev)
+{
+	return dev_iommu_priv_get(dev);
+}
 
 int mock_viommu_global_init(const struct iommu_ops *ops, struct device *parent)
 {
@@ -42,21 +48,28 @@ void mock_viommu_global_exit(void)
 	iommu_device_sysfs_remove(&mock_other_iommu);
 }
 
-void mock_viommu_dev_init(struct mock_viommu_dev *vmdev, unsigned long flags)
-{
-	unsigned int i;
-
-	vmdev->flags = flags;
-	for (i = 0; i != MOCK_DEV_CACHE_NUM; i++)
-		vmdev->cache[i] = IOMMU_TEST_DEV_CACHE_DEFAULT;
-}
-
 struct iommu_device *mock_viommu_probe_device(struct device *dev,
 					      struct iommu_device *iommu)
 {
-	if (mock_viommu_dev(dev)->flags & MOCK_FLAGS_DEVICE_OTHER_IOMMU)
+	struct mock_viommu_dev *vmdev;
+	unsigned int i;
+
+	vmdev = kzalloc(sizeof(*vmdev), GFP_KERNEL);
+	if (!vmdev)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i != MOCK_DEV_CACHE_NUM; i++)
+		vmdev->cache[i] = IOMMU_TEST_DEV_CACHE_DEFAULT;
+	dev_iommu_priv_set(dev, vmdev);
+
+	if (mock_dev_flags(dev) & MOCK_FLAGS_DEVICE_OTHER_IOMMU)
 		return &mock_other_iommu;
 	return iommu;
+}
+
+/* Bound to no iommufd any more, so nobody looks at it */
+void mock_viommu_release_device(struct device *dev)
+{
+	kfree(mock_viommu_dev(dev));
 }
 
 /*
@@ -66,7 +79,7 @@ struct iommu_device *mock_viommu_probe_device(struct device *dev,
  */
 void mock_viommu_probe_finalize(struct device *dev)
 {
-	if (mock_viommu_dev(dev)->flags & MOCK_FLAGS_DEVICE_PASID)
+	if (mock_dev_flags(dev) & MOCK_FLAGS_DEVICE_PASID)
 		dev->iommu->max_pasids = 1U << MOCK_PASID_WIDTH;
 }
 

@@ -2,7 +2,8 @@
 /*
  * What the mock driver (selftest.c) and its vIOMMU (selftest_viommu.c) are to
  * each other. The mock device and the mock domains are private to selftest.c;
- * the vIOMMU reaches its part of them through the two accessors below.
+ * the vIOMMU reaches what it needs of them through the two accessors below. What
+ * it keeps of a device is the private data of dev->iommu.
  */
 #ifndef __IOMMUFD_SELFTEST_VIOMMU_H
 #define __IOMMUFD_SELFTEST_VIOMMU_H
@@ -27,29 +28,27 @@ struct iommufd_viommu_ops;
 
 /**
  * struct mock_viommu_dev - The vIOMMU's part of a mock device
- * @flags: The MOCK_FLAGS_DEVICE_* that the device was made with
  * @cache: What invalidations clear. Any thread writes it at any time, a word at
  *         a time.
  * @vdev: The device's vDEVICE. Readers use RCU, the iommufd's vDEVICE lock
  *        serialises the writers.
  */
 struct mock_viommu_dev {
-	unsigned long flags;
 	u32 cache[MOCK_DEV_CACHE_NUM];
 	struct iommufd_vdevice __rcu *vdev;
 };
 
 /* selftest.c */
-struct mock_viommu_dev *mock_viommu_dev(struct device *dev);
+unsigned long mock_dev_flags(struct device *dev);
 struct iommufd_viommu **mock_viommu_of_nested(struct iommu_domain *domain);
 
 /* selftest_viommu.c */
 int mock_viommu_global_init(const struct iommu_ops *ops,
 			    struct device *parent);
 void mock_viommu_global_exit(void);
-void mock_viommu_dev_init(struct mock_viommu_dev *vmdev, unsigned long flags);
 struct iommu_device *mock_viommu_probe_device(struct device *dev,
 					      struct iommu_device *iommu);
+void mock_viommu_release_device(struct device *dev);
 void mock_viommu_probe_finalize(struct device *dev);
 const struct iommufd_viommu_ops *mock_viommu_ops(struct device *dev,
 						 unsigned int type);
