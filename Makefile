@@ -9,7 +9,7 @@ VM := tools/testing/viommu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
-.PHONY: patches check-series docs bench coverage
+.PHONY: patches check-series docs bench coverage deb deb-config
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -36,8 +36,12 @@ help:
 #:   make refresh     take edits made in build/linux/ back to the overlay and the hooks
 #:                    (PATCH=name for the first edit to a file of the base)
 #:   make patches     build/patches/: the series as git format-patch would mail it
-#:   make check-series  do they apply, make what was built, and pass checkpatch?
+#:   make check-series  do they apply to this kernel and to all others of Debian 12 and 13,
+#:                    make what was built, revert, and pass checkpatch?
 #:                    (BUILD=1: does the driver build after each one?)
+#:   make deb         Debian packages of Debian's kernel with the series, in build/deb-arm64/
+#:                    (DEB_ARCH=amd64: in build/deb-amd64/). Hours on a small machine
+#:   make deb-config  what 'make deb' does before it builds: configuration and metadata
 #:   make clean       remove build/
 #:
 #: Variables
@@ -88,7 +92,13 @@ patches: base
 	@series/patches.sh
 
 check-series: tree patches
-	@series/check-series.sh $(if $(BUILD),--build)
+	@series/check-series.sh $(if $(BUILD),--build) --fit all
+
+deb: tree
+	@series/deb.sh
+
+deb-config: tree
+	@series/deb.sh config
 
 clean:
 	rm -rf "$(B)"

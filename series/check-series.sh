@@ -3,10 +3,13 @@
 # shellcheck disable=SC2317 # the functions are called through step
 # Do the exported patches make of the base what is built and tested? Applies
 # $B/patches with git am to the base, compares every file with $B/linux, reverts
-# all and compares with the base, runs checkpatch on each patch. With --build
-# also builds drivers/iommu after each patch, for arm64 and for x86_64.
+# all and compares with the base, runs checkpatch on each patch.
+#	check-series.sh [--build] [--fit VERSION...|--fit all]
+# --fit: do the patches fit these other kernels of Debian's too (see bases.sh)?
+# --build: does drivers/iommu build after each patch, for arm64 with and without
+# tests and for x86_64, and do kernels link at the end? About half an hour.
 #
-# Another base: SOURCE_TARBALL=linux-6.12.y.tar.xz B=/somewhere make check-series
+# Any other base: SOURCE_TARBALL=linux-6.12.y.tar.xz B=/somewhere make check-series
 . "$(dirname "$0")/lib.sh"
 
 repo=$B/check-series		# the base with a git repository in it
@@ -16,11 +19,15 @@ export GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series
 export GIT_AUTHOR_NAME=series GIT_AUTHOR_EMAIL=series
 
 build=
-case ${1:-} in
---build) build=1 ;;
-'') ;;
-*) die "usage: check-series.sh [--build]" ;;
-esac
+fit=()
+while [ $# != 0 ]; do
+	case $1 in
+	--build) build=1 ;;
+	--fit) shift; fit=("$@"); break ;;
+	*) die "usage: check-series.sh [--build] [--fit VERSION...|--fit all]" ;;
+	esac
+	shift
+done
 mapfile -t patches < <(find "$B/patches" -name '*.patch' ! -name '0000-*' | sort)
 [ ${#patches[@]} != 0 ] || die "no patches there: run 'make patches'"
 [ -d "$TREE" ] || die "no $TREE there: run 'make tree'"
@@ -55,15 +62,19 @@ prepare() {
 
 apply() { in_repo am -q --whitespace=error "${patches[@]}"; }
 
+# The series edits our files and no others
+nothing_else() {
+	diff <(printf '%s\n' "${ours[@]}") \
+		<(in_repo diff --no-renames --name-only base series | sort)
+}
+
 same_as_built() {
 	local f status=0
 
 	for f in "${ours[@]}"; do
 		cmp "$repo/$f" "$TREE/$f" || status=1
 	done
-	# Nothing else either
-	diff <(printf '%s\n' "${ours[@]}") \
-		<(in_repo diff --no-renames --name-only base series | sort) || status=1
+	nothing_else || status=1
 	return "$status"
 }
 
@@ -85,6 +96,46 @@ revert() {
 	return "$status"
 }
 
+# Another kernel, of which $B/bases has what the series edits and a list of all
+# files. The outcome must be what 'make tree' would make of it: the new files, and
+# the hooks by patch(1).
+fits() {
+	local from=$B/bases/$1 repo=$B/check-series-fit hooks=$B/check-series-fit.hooks f p status=0
+
+	if comm -12 <(sort "$from.names") <(overlay_files | cut -f2 | sort) | grep .; then
+		echo "that base has these files already"
+		return 1
+	fi
+	rm -rf "$repo" "$hooks"
+	mkdir -p "$repo" "$hooks"
+	in_repo init -q -b base
+	hooked_files | while read -r f; do
+		if [ -e "$from/$f" ]; then echo "$f"; fi
+	done | tar -c -C "$from" -T - | tee >(tar -x -C "$hooks") | tar -x -C "$repo"
+	wait
+	in_repo add -A -f .
+	in_repo commit -q -m base
+	in_repo checkout -q -b series
+	apply || return
+	nothing_else || status=1
+
+	for p in $(hook_names); do
+		patch -d "$hooks" -p1 --fuzz=0 --no-backup-if-mismatch -s <"$PATCHES/$p" ||
+			status=1
+	done
+	for f in "${ours[@]}"; do
+		if [ -e "$hooks/$f" ]; then
+			cmp "$repo/$f" "$hooks/$f" || status=1
+		else
+			cmp "$repo/$f" "$TREE/$f" || status=1
+		fi
+	done
+
+	in_repo revert --no-edit base..series >/dev/null
+	in_repo diff --quiet base || { echo "the reverts leave something"; status=1; }
+	return "$status"
+}
+
 # Without GIT_DIR checkpatch looks up licences with a script that needs more
 checkpatch() {
 	local p files status=0
@@ -99,12 +150,6 @@ checkpatch() {
 	return "$status"
 }
 
-# A fragment of a kernel's configuration, without what this step doesn't know
-configure() {
-	local out=$1
-
-	make -C "$repo" O="$out" "${arch[@]}" KCONFIG_ALLCONFIG="$2" allnoconfig
-}
 
 # What the files of the series use of each other must be in what was built
 linked() {
@@ -118,16 +163,53 @@ linked() {
 	[ -z "$lost" ] || { printf 'undefined: %s\n' "$lost"; return 1; }
 }
 
-# build_step ARCH COMPILER-PREFIX FRAGMENT
+# build_step NAME ARCH COMPILER-PREFIX FRAGMENT: configuring takes as long as
+# building, and is not needed when no Kconfig has changed. What the fragment has
+# and the step does not know yet is left out.
 build_step() {
-	local out=$B/check-series-$1 cc=${2}gcc arch
+	local out=$B/check-series-$1 arch=$2 prefix=$3 fragment=$4 cc id
 
+	cc=${prefix}gcc
 	command -v ccache >/dev/null && cc="ccache $cc"
-	mkdir -p "$out"
-	arch=(ARCH="$1" CROSS_COMPILE="$2" CC="$cc" -j"$JOBS")
+	arch=(ARCH="$arch" CROSS_COMPILE="$prefix" CC="$cc" -j"$JOBS")
 	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-	configure "$out" "$3" && make -C "$repo" O="$out" "${arch[@]}" \
-		KCFLAGS=-Werror drivers/iommu/ && linked "$out" "${2}nm"
+	mkdir -p "$out"
+	id=$(cd "$repo" && cat "$fragment" drivers/iommu/Kconfig* drivers/iommu/*/Kconfig | sha256sum)
+	if [ "$(cat "$out/config.id" 2>/dev/null)" != "$id" ]; then
+		make -C "$repo" O="$out" "${arch[@]}" KCONFIG_ALLCONFIG="$fragment" allnoconfig
+		echo "$id" >"$out/config.id"
+	fi
+	make -C "$repo" O="$out" "${arch[@]}" KCFLAGS=-Werror drivers/iommu/
+	linked "$out" "${prefix}nm"
+}
+
+# touches PATTERN...: does the commit that is checked out edit such files?
+touches() { [ -n "$(in_repo diff --name-only HEAD^ HEAD -- "$@")" ]; }
+
+# The end is what is in $B/linux, so that is where whole kernels are linked
+build_steps() {
+	local n=0 commit x86="" fragments=$TOP/tools/testing/viommu
+
+	[ "$(uname -m)" = x86_64 ] || x86=x86_64-linux-gnu-
+	# Without KUnit, the mock driver and fault injection: what a distribution ships
+	grep -v -E 'KUNIT|FAULT|FAILSLAB|IOMMUFD_TEST' "$fragments/vm.config" >"$B/check-series.plain"
+	for commit in $(in_repo rev-list --reverse base..series); do
+		n=$((n + 1))
+		in_repo checkout -q "$commit"
+		say "$n: $(in_repo log -1 --format=%s)"
+		touches drivers include || continue	# nothing of it is built
+		step "arm64" "series-build-$n-arm64" build_step arm64 arm64 "$CROSS_COMPILE" \
+			"$fragments/vm.config"
+		step "arm64, no tests" "series-build-$n-plain" build_step plain arm64 \
+			"$CROSS_COMPILE" "$B/check-series.plain"
+		# Where there is no SMMU
+		touches drivers include ':!drivers/iommu/arm' || continue
+		step "x86_64" "series-build-$n-x86" build_step x86 x86_64 "$x86" \
+			"$fragments/x86.config"
+	done
+	in_repo checkout -q series
+	"$TOP/series/kernel.sh"
+	"$TOP/series/x86.sh"
 }
 
 step "the base in a git repository" series-prepare prepare
@@ -138,21 +220,17 @@ failed=0
 try "checkpatch --strict" series-checkpatch checkpatch
 [ "$step_status" = 0 ] || failed=1
 
+if [ ${#fit[@]} != 0 ]; then
+	[ "${fit[*]}" != all ] || fit=()
+	mapfile -t fit < <("$TOP/series/bases.sh" "${fit[@]}")
+	[ ${#fit[@]} != 0 ] || exit 1
+	for v in "${fit[@]}"; do
+		try "git am on $v ($(cat "$B/bases/$v/version"))" "series-fit-$v" fits "$v"
+		[ "$step_status" = 0 ] || failed=1
+	done
+fi
 if [ -n "$build" ]; then
 	NEXT="make check-series BUILD=1"
-	x86=
-	[ "$(uname -m)" = x86_64 ] || x86=x86_64-linux-gnu-
-	fragments=$TOP/tools/testing/viommu
-	n=0
-	for commit in $(in_repo rev-list --reverse base..series); do
-		n=$((n + 1))
-		in_repo checkout -q "$commit"
-		say "$n: $(in_repo log -1 --format=%s)"
-		step "arm64" "series-build-$n-arm64" build_step arm64 "$CROSS_COMPILE" \
-			"$fragments/vm.config"
-		step "x86_64" "series-build-$n-x86" build_step x86_64 "$x86" \
-			"$fragments/x86.config"
-	done
-	in_repo checkout -q series
+	build_steps
 fi
 exit $failed

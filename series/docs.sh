@@ -30,8 +30,7 @@ render() {
 	cd "$TREE/Documentation"
 	srctree=$TREE BUILDDIR=$out DOCS_THEME=sphinx_rtd_theme sphinx-build -q -W --keep-going \
 		-b html -c "$TREE/Documentation" -d "$B/docs-src/doctrees" \
-		-D version="$(awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { v = v s $3; s = "." }
-			END { print v }' "$TREE/Makefile")" \
+		-D version="$(kernel_version "$TREE/Makefile")" \
 		-D smartquotes=0 \
 		"$src/Documentation" "$out"
 }

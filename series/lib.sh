@@ -81,6 +81,11 @@ step() {
 	[ "$step_status" = 0 ] || exit "$step_status"
 }
 
+# kernel_version MAKEFILE: of the kernel that it is the top Makefile of
+kernel_version() {
+	awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { v = v s $3; s = "." } END { print v }' "$1"
+}
+
 # Overlay files as "path in the repository<TAB>path in the kernel tree". All are
 # at their in-tree path but for the series' Kconfig.
 overlay_files() {

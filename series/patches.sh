@@ -104,8 +104,7 @@ GIT_AUTHOR_DATE=$(git -C "$TOP" log -1 --format=%cI)
 export GIT_AUTHOR_DATE GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 
-version=$(awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { v = v s $3; s = "." } END { print v }' \
-	"$BASE/Makefile")
+version=$(kernel_version "$BASE/Makefile")
 in_repo() { git -C "$repo" "$@"; }
 commit() { in_repo add -A -f . && in_repo commit -q --cleanup=whitespace -F -; }
 

@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Fetch the other kernels of Debian 12 and 13 that the series has to fit: for each
+# $B/bases/VERSION/ with the folders of the base that the series touches, and
+# $B/bases/VERSION.names with the path of every file that it has.
+#	bases.sh [VERSION...]	default: all that Debian's archives have today
+#
+# A VERSION is one of linux-source-6.12's (Debian's patches applied), or "upstream":
+# the newest linux_6.12.y.orig.tar.xz that can be fetched, without any patch.
+# What is there is not fetched again.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/apt.sh"
+
+bases=$B/bases
+NEXT="make check-series (with the network up)"
+
+# A rebuild for the older release (~deb12u1, ~bpo12+1) has the same source as what it
+# is a rebuild of, so one of the two will do
+versions() {
+	own_apt_versions "$SOURCE_PACKAGE" | awk '{ v = $1; sub(/~.*/, "", v) } !seen[v]++'
+}
+
+# The folders of what the series edits, with what is below them
+folders() {
+	hooked_files | xargs -d '\n' dirname | sort -u |
+		awk 'NR == 1 || index($0, last "/") != 1 { print; last = $0 }'
+}
+
+# unpack VERSION, with a compressed tar of the kernel on standard input
+unpack() {
+	local dir=$bases/$1
+
+	rm -rf "$dir" "$dir.names"
+	mkdir -p "$dir.tmp"
+	{ folders; echo Makefile; } | sed 's,^,*/,' >"$dir.patterns"
+	xz -dc -T0 | tee >(tar -t | sed 's,^[^/]*/,,' >"$dir.names.tmp") |
+		tar -x -C "$dir.tmp" --strip-components=1 --wildcards \
+			--no-wildcards-match-slash -T "$dir.patterns"
+	wait
+	[ -s "$dir.names.tmp" ]
+	folders >"$dir.tmp/folders"
+	kernel_version "$dir.tmp/Makefile" >"$dir.tmp/version"
+	mv "$dir.names.tmp" "$dir.names"
+	mv "$dir.tmp" "$dir"
+	rm "$dir.patterns"
+}
+
+fetch_package() {
+	own_apt_download apt-get download "$SOURCE_PACKAGE=$1"
+	dpkg-deb --fsys-tarfile "$APT_STATE"/download/*.deb |
+		tar -xO "./usr/src/$SOURCE_PACKAGE.tar.xz" | unpack "$1"
+	rm -rf "$APT_STATE/download"
+}
+
+# A mirror may lack the file of a version that it lists
+fetch_upstream() {
+	local version source tarball
+
+	while read -r version source; do
+		own_apt_download apt-get source --download-only --tar-only "$source=$version" </dev/null ||
+			continue
+		tarball=$(find "$APT_STATE/download" -name '*.orig.tar.xz')
+		echo "$tarball"
+		unpack upstream <"$tarball"
+		rm -rf "$APT_STATE/download"
+		return
+	done < <(own_apt_sources)
+	echo "no linux_6.12.y.orig.tar.xz to be had"
+	return 1
+}
+
+there() {
+	[ -d "$bases/$1" ] && [ -s "$bases/$1.names" ] &&
+		[ "$(folders)" = "$(cat "$bases/$1/folders")" ]
+}
+
+[ -d "$BASE" ] || die "there is no $BASE: run 'make base'"
+mkdir -p "$bases"
+wanted=("$@")
+updated=
+if [ ${#wanted[@]} = 0 ]; then
+	step "what Debian has today" bases-update own_apt_update
+	updated=1
+	mapfile -t wanted < <(versions)
+	[ ${#wanted[@]} != 0 ] || die "no $SOURCE_PACKAGE in Debian's archives"
+	wanted+=(upstream)
+fi
+for v in "${wanted[@]}"; do
+	there "$v" && continue
+	[ -n "$updated" ] || step "what Debian has today" bases-update own_apt_update
+	updated=1
+	if [ "$v" = upstream ]; then
+		step "fetching the source of upstream 6.12.y" bases-upstream fetch_upstream
+	else
+		step "fetching $SOURCE_PACKAGE $v" "bases-$v" fetch_package "$v"
+	fi
+done
+printf '%s\n' "${wanted[@]}"
