@@ -44,7 +44,7 @@
 /* Nothing is mapped there, neither by the guest nor by the host */
 #define NOWHERE		0x70000000ull
 #define LARGE		(1u << 17)
-#define ATTACK_MS	1500u
+#define ATTACK_MS	800u
 
 #define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq/"
 #define TRACING		"/sys/kernel/tracing/"
@@ -173,18 +173,21 @@ static bool inject(const char *probability)
 {
 	return !write_file(INJECT_DIR "verbose", "0") &&
 	       !write_file(INJECT_DIR "interval", "1") &&
-	       !write_file(INJECT_DIR "index", "0") &&
+	       !write_file(INJECT_DIR "index", "1") &&
 	       !write_file(INJECT_DIR "times", "-1") &&
 	       !write_file(INJECT_DIR "probability", probability);
 }
 
-/* As a command that gets past the check and that the SMMU refuses would */
+/*
+ * As a command that gets past the check and that the SMMU refuses would; the second
+ * one, as the others have arrays of one.
+ */
 static unsigned long hardware_errors(void)
 {
 	unsigned long n;
 
 	for (n = 0; !stopped(); n++)
-		if (invalidate(t.large, 1) != EIO)
+		if (invalidate(t.large, 2) != EIO)
 			return 0;
 	return n;
 }
@@ -206,8 +209,8 @@ static unsigned long bad_stes(void)
 	uint32_t id;
 
 	for (n = 0; !stopped(); n++)
-		if (ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_S1_W0(MEM_BASE) | 1 << 1,
-			      STE_S1_W1, &id) != EIO)
+		if (ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_S1_W0(MEM_BASE),
+			      STE_S1_W1 | 1ull << 40, &id) != EIO)
 			return 0;
 	return n;
 }
@@ -300,7 +303,6 @@ static void *attack_thread(void *arg)
 	return (void *)attack->run();
 }
 
-/* With an argument of 0 for @attack just the time passes */
 static bool begin(const struct attack *attack, pthread_t *thread)
 {
 	if (attack->before && !attack->before())

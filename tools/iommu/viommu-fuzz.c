@@ -73,7 +73,8 @@ static const struct {
 	[OP_HW_INFO] = { "hw_info", 4, { EOPNOTSUPP, EINVAL, ENOENT } },
 	[OP_DESTROY] = { "destroy", 8, { EINVAL, ENOENT, EBUSY } },
 	[OP_ATTACH] = { "attach", 8, { EINVAL, ENOENT, EBUSY, ENODEV, EOPNOTSUPP } },
-	[OP_READ] = { "read", 10, { EINVAL, EAGAIN, EBADF } },
+	/* ESPIPE: a fault queue, of half a record */
+	[OP_READ] = { "read", 10, { EINVAL, EAGAIN, EBADF, ESPIPE } },
 	[OP_FAULT] = { "fault queue", 2, { EOPNOTSUPP, EINVAL } },
 	[OP_UNKNOWN] = { "unknown ioctl", 2, { ENOTTY, EINVAL, EOPNOTSUPP, ENOENT, EBUSY } },
 };
@@ -414,7 +415,8 @@ static void veventq(struct worker *w)
 	}
 }
 
-static void good_command(struct worker *w, uint64_t cmd[2])
+/* All but CFGI_CD if there is no vDEVICE of the ID; an array names one or none */
+static void good_command(struct worker *w, uint64_t cmd[2], uint32_t vsid)
 {
 	cmd[1] = 0;
 	switch (rnd(w, 5)) {
@@ -426,7 +428,11 @@ static void good_command(struct worker *w, uint64_t cmd[2])
 		cmd[1] = (uint64_t)rnd(w, 1024) << 12 | 1;
 		break;
 	case 2:
-		cmd[0] = 0x05 | (uint64_t)rnd(w, NUM_SIDS) << 32;
+		if (vsid >= NUM_SIDS / 2) {
+			cmd[0] = 0x10;
+			break;
+		}
+		cmd[0] = 0x05 | (uint64_t)vsid << 32;
 		cmd[1] = 1;
 		break;
 	case 3:
@@ -438,28 +444,31 @@ static void good_command(struct worker *w, uint64_t cmd[2])
 	}
 }
 
+/* An array has none or few bad entries, so that some of any length end well */
 static void fill(struct worker *w, void *array, size_t len)
 {
+	unsigned int bad_in = one_in(w, 2) ? ~0u : 10u << rnd(w, 8);
 	struct iommu_viommu_invalidate_selftest inv;
+	uint32_t vdev_id = rnd(w, NUM_SIDS);
 	uint64_t cmd[2];
 	size_t off;
 
 	if (t.mock) {
 		for (off = 0; off + sizeof(inv) <= len; off += sizeof(inv)) {
 			inv.flags = !one_in(w, 3);
-			inv.vdev_id = rnd(w, NUM_SIDS);
+			inv.vdev_id = vdev_id;
 			inv.cache_id = rnd(w, MOCK_DEV_CACHE_NUM);
-			if (one_in(w, 20))
+			if (one_in(w, bad_in))
 				((uint32_t *)&inv)[rnd(w, 3)] = odd_number(w);
 			memcpy((char *)array + off, &inv, sizeof(inv));
 		}
 		return;
 	}
 	for (off = 0; off + sizeof(cmd) <= len; off += sizeof(cmd)) {
-		good_command(w, cmd);
-		if (one_in(w, 40))
+		good_command(w, cmd, vdev_id);
+		if (one_in(w, bad_in))
 			cmd[rnd(w, 2)] ^= 1ull << rnd(w, 64);
-		if (one_in(w, 80))
+		if (one_in(w, bad_in))
 			cmd[rnd(w, 2)] = rnd64(w);
 		cmd[0] = htole64(cmd[0]);
 		cmd[1] = htole64(cmd[1]);
