@@ -124,7 +124,9 @@ struct iommufd_veventq_desc {
  * @viommu_destroy: Undo @viommu_init. Optional. May sleep.
  * @domain_alloc_nested: Allocate an IOMMU_DOMAIN_NESTED domain on the vIOMMU;
  *               @flags has no IOMMU_HWPT_FAULT_ID_VALID left in it. The domain
- *               is freed before the vIOMMU. Optional. May sleep.
+ *               is freed before the vIOMMU. Optional. May sleep. No device is
+ *               held, or an unbind would wait for accesses to user memory: that
+ *               a device fits is for attach_dev() to check.
  * @cache_invalidate_user: Execute an array of native invalidation commands.
  *               Must set @array->entry_num to the number of entries that were
  *               executed and synchronised, and fill in @report. An array with
@@ -151,7 +153,7 @@ struct iommufd_viommu_ops {
 			   const struct iommu_user_data *user_data);
 	void (*viommu_destroy)(struct iommufd_viommu *viommu);
 	struct iommu_domain *(*domain_alloc_nested)(
-		struct iommufd_viommu *viommu, struct device *dev, u32 flags,
+		struct iommufd_viommu *viommu, u32 flags,
 		const struct iommu_user_data *user_data);
 	int (*cache_invalidate_user)(struct iommufd_viommu *viommu,
 				     struct iommu_user_data_array *array,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IOMMU_GET_HW_INFO: what a caller may ask for and what it learns about ATS
+ * IOMMU_GET_HW_INFO: what a caller may ask for, what it learns about ATS, and how
+ * it is told
  */
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
 #include "iommufd_private.h"
@@ -63,4 +65,33 @@ u64 iommufd_hw_info_ats(struct device *dev)
 	if (fwspec && !(fwspec->flags & IOMMU_FWSPEC_PCI_RC_ATS))
 		return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
 	return 0;
+}
+
+/**
+ * iommufd_hw_info_respond - Tell the caller
+ * @ucmd: The call, its struct iommu_hw_info filled in but for data_len
+ * @data: What the driver reports
+ * @data_len: Its length
+ *
+ * Called without a reference on the device: who unbinds it waits for those, and a
+ * page fault on user memory can take as long as the user likes.
+ *
+ * Return: 0 or -EFAULT
+ */
+int iommufd_hw_info_respond(struct iommufd_ucmd *ucmd, const void *data,
+			    u32 data_len)
+{
+	struct iommu_hw_info *cmd = ucmd->cmd;
+	void __user *uptr = u64_to_user_ptr(cmd->data_uptr);
+	u32 len = min(cmd->data_len, data_len);
+
+	if (copy_to_user(uptr, data, len))
+		return -EFAULT;
+	/* A buffer that is longer than the data ends with zeroes */
+	if (clear_user(uptr + len, cmd->data_len - len))
+		return -EFAULT;
+
+	/* What there is, which can be more than the caller had room for */
+	cmd->data_len = data_len;
+	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }

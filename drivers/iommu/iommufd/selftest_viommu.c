@@ -109,8 +109,7 @@ static int mock_viommu_init(struct iommufd_viommu *viommu,
 }
 
 static struct iommu_domain *
-mock_viommu_domain_alloc_nested(struct iommufd_viommu *viommu,
-				struct device *dev, u32 flags,
+mock_viommu_domain_alloc_nested(struct iommufd_viommu *viommu, u32 flags,
 				const struct iommu_user_data *user_data)
 {
 	const struct iommu_ops *ops = viommu->iommu_dev->ops;
@@ -119,7 +118,8 @@ mock_viommu_domain_alloc_nested(struct iommufd_viommu *viommu,
 	if (!user_data)
 		return ERR_PTR(-EOPNOTSUPP);
 
-	domain = ops->domain_alloc_user(dev, flags, viommu->parent, user_data);
+	/* What it does with the device is about paging domains */
+	domain = ops->domain_alloc_user(NULL, flags, viommu->parent, user_data);
 	if (!IS_ERR(domain))
 		*mock_viommu_of_nested(domain) = viommu;
 	return domain;

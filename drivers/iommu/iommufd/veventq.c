@@ -229,8 +229,10 @@ veventq_alloc(struct iommufd_ctx *ictx, struct iommufd_viommu_object *viommu,
 	iommufd_veventq_ring_init(&veventq->ring, depth);
 	init_waitqueue_head(&veventq->wait);
 
+	/* How much is the user's choice: nobody is to be killed to have it */
 	veventq->records = kvcalloc(depth, veventq->stride,
-				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				    __GFP_RETRY_MAYFAIL);
 	if (!veventq->records) {
 		rc = -ENOMEM;
 		goto out_abort;

@@ -10,6 +10,11 @@
  * it can't go; but all devices can be unbound, and unplugged, with the vIOMMU
  * left in the file descriptor. So a vIOMMU also holds the module of the IOMMU
  * driver: IOMMU instances come and go only with their driver.
+ *
+ * That is also why no reference on the device is needed for longer than it takes
+ * to see what it is behind. Who unbinds a device waits for those who hold one,
+ * and a page fault on user memory can take as long as the user likes. So the
+ * device is let go before the driver gets to see any user data.
  */
 #include <linux/iommu.h>
 #include <linux/module.h>
@@ -66,28 +71,21 @@ void iommufd_viommu_destroy(struct iommufd_object *obj)
 	viommu_release(viommu);
 }
 
+/* All but the driver's viommu_init(). It is not for others to find yet. */
 static struct iommufd_viommu_object *
-viommu_alloc(struct iommufd_ucmd *ucmd, struct iommufd_device *idev,
+viommu_alloc(struct iommufd_ctx *ictx, struct iommu_device *iommu_dev,
 	     struct iommufd_hwpt_paging *hwpt,
-	     const struct iommufd_viommu_ops *ops)
+	     const struct iommufd_viommu_ops *ops, u32 type)
 {
-	struct iommu_device *iommu_dev = idev->dev->iommu->iommu_dev;
-	struct iommu_viommu_alloc *cmd = ucmd->cmd;
-	const struct iommu_user_data user_data = {
-		.type = cmd->type,
-		.uptr = u64_to_user_ptr(cmd->data_uptr),
-		.len = cmd->data_len,
-	};
 	struct iommufd_viommu_object *viommu;
 	struct iommufd_object *obj;
-	int rc;
 
 	if (hwpt->auto_domain || !hwpt->nest_parent ||
 	    hwpt->common.domain->owner != iommu_dev->ops)
 		return ERR_PTR(-EINVAL);
 
 	obj = _iommufd_object_alloc(
-		ucmd->ictx,
+		ictx,
 		offsetof(struct iommufd_viommu_object, core) + ops->viommu_size,
 		IOMMUFD_OBJ_VIOMMU);
 	if (IS_ERR(obj))
@@ -99,23 +97,29 @@ viommu_alloc(struct iommufd_ucmd *ucmd, struct iommufd_device *idev,
 	viommu->owner = iommu_dev->ops->owner;
 	refcount_inc(&hwpt->common.obj.users);
 	viommu->hwpt = hwpt;
-	viommu->ictx = ucmd->ictx;
+	viommu->ictx = ictx;
 
 	viommu->core.ops = ops;
 	viommu->core.iommu_dev = iommu_dev;
 	viommu->core.parent = hwpt->common.domain;
-	viommu->core.type = cmd->type;
+	viommu->core.type = type;
 	xa_init_flags(&viommu->core.vdevs, XA_FLAGS_ACCOUNT);
 	INIT_LIST_HEAD(&viommu->core.veventqs);
 	spin_lock_init(&viommu->core.veventqs_lock);
-
-	rc = ops->viommu_init(&viommu->core, cmd->data_len ? &user_data : NULL);
-	if (rc) {
-		viommu_release(viommu);
-		iommufd_object_abort(ucmd->ictx, obj);
-		return ERR_PTR(rc);
-	}
 	return viommu;
+}
+
+static int viommu_init(struct iommufd_viommu_object *viommu,
+		       const struct iommu_viommu_alloc *cmd)
+{
+	const struct iommu_user_data user_data = {
+		.type = cmd->type,
+		.uptr = u64_to_user_ptr(cmd->data_uptr),
+		.len = cmd->data_len,
+	};
+
+	return viommu->core.ops->viommu_init(&viommu->core,
+					     cmd->data_len ? &user_data : NULL);
 }
 
 int iommufd_viommu_alloc_ioctl(struct iommufd_ucmd *ucmd)
@@ -146,11 +150,19 @@ int iommufd_viommu_alloc_ioctl(struct iommufd_ucmd *ucmd)
 		goto out_put_idev;
 	}
 
-	viommu = viommu_alloc(ucmd, idev, hwpt, ops);
+	viommu = viommu_alloc(ucmd->ictx, idev->dev->iommu->iommu_dev, hwpt, ops,
+			      cmd->type);
 	iommufd_put_object(ucmd->ictx, &hwpt->common.obj);
 	iommufd_put_object(ucmd->ictx, &idev->obj);
 	if (IS_ERR(viommu))
 		return PTR_ERR(viommu);
+
+	rc = viommu_init(viommu, cmd);
+	if (rc) {
+		viommu_release(viommu);
+		iommufd_object_abort(ucmd->ictx, &viommu->obj);
+		return rc;
+	}
 
 	cmd->out_viommu_id = viommu->obj.id;
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
@@ -176,12 +188,13 @@ void iommufd_viommu_put_hwpt_nested(struct iommufd_hwpt_nested *hwpt_nested)
  * iommufd_viommu_alloc_hwpt_nested - Make a nested HWPT on a vIOMMU
  * @ictx: The iommufd
  * @viommu_obj: The object of a vIOMMU
- * @idev: The device to make it for, behind the vIOMMU's physical IOMMU
+ * @idev: The device to make it for, behind the vIOMMU's physical IOMMU. The
+ *        caller's reference is put, also in case of an error.
  * @flags: From IOMMU_HWPT_ALLOC; the caller sees to IOMMU_HWPT_FAULT_ID_VALID
  * @user_data: From IOMMU_HWPT_ALLOC
  *
- * The caller holds references on the two objects, and finalizes or aborts the
- * new one. That holds the vIOMMU and, as any nested HWPT, its parent.
+ * The caller finalizes or aborts the new object. That holds the vIOMMU and, as
+ * any nested HWPT, its parent.
  *
  * Return: The HWPT or an ERR_PTR()
  */
@@ -196,12 +209,16 @@ iommufd_viommu_alloc_hwpt_nested(struct iommufd_ctx *ictx,
 	const struct iommufd_viommu_ops *ops = viommu->core.ops;
 	struct iommufd_hwpt_nested *hwpt_nested;
 	struct iommu_domain *domain;
+	bool behind;
 	int rc;
+
+	behind = idev->dev->iommu->iommu_dev == viommu->core.iommu_dev;
+	iommufd_put_object(ictx, &idev->obj);
 
 	if ((flags & ~IOMMU_HWPT_FAULT_ID_VALID) || !user_data->len ||
 	    !ops->domain_alloc_nested)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (idev->dev->iommu->iommu_dev != viommu->core.iommu_dev)
+	if (!behind)
 		return ERR_PTR(-EINVAL);
 
 	hwpt_nested = __iommufd_object_alloc(ictx, hwpt_nested,
@@ -215,7 +232,7 @@ iommufd_viommu_alloc_hwpt_nested(struct iommufd_ctx *ictx,
 	refcount_inc(&viommu->obj.users);
 	hwpt_nested->viommu = viommu;
 
-	domain = ops->domain_alloc_nested(&viommu->core, idev->dev,
+	domain = ops->domain_alloc_nested(&viommu->core,
 					  flags & ~IOMMU_HWPT_FAULT_ID_VALID,
 					  user_data);
 	if (IS_ERR(domain)) {

@@ -154,5 +154,7 @@ void iommufd_fault_close(struct iommufd_fault *fault);
 int iommufd_hw_info_input(const struct iommu_hw_info *cmd, u32 *type);
 int iommufd_hw_info_check_type(const struct iommu_hw_info *cmd, u32 type);
 u64 iommufd_hw_info_ats(struct device *dev);
+int iommufd_hw_info_respond(struct iommufd_ucmd *ucmd, const void *data,
+			    u32 data_len);
 
 #endif

@@ -415,7 +415,6 @@ static const struct iommu_domain_ops arm_smmu_nested_ops = {
 /**
  * arm_smmu_domain_alloc_nested() - iommufd_viommu_ops::domain_alloc_nested
  * @core: The vIOMMU
- * @dev: A device behind the vIOMMU's SMMU
  * @flags: Must be 0
  * @user_data: struct iommu_hwpt_arm_smmuv3
  *
@@ -424,8 +423,8 @@ static const struct iommu_domain_ops arm_smmu_nested_ops = {
  * -E2BIG or -ENOMEM
  */
 struct iommu_domain *
-arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, struct device *dev,
-			     u32 flags, const struct iommu_user_data *user_data)
+arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, u32 flags,
+			     const struct iommu_user_data *user_data)
 {
 	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
 	struct arm_smmu_nested_domain *nested;

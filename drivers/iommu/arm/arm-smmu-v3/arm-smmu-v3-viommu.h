@@ -127,8 +127,8 @@ void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
 			      struct arm_smmu_ste *ste,
 			      const struct arm_smmu_ste *target);
 struct iommu_domain *
-arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, struct device *dev,
-			     u32 flags, const struct iommu_user_data *user_data);
+arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, u32 flags,
+			     const struct iommu_user_data *user_data);
 
 /* Called for every unmap of a stage 2 domain: a nest parent or not */
 static inline void

@@ -316,59 +316,6 @@ TEST_F_TIMEOUT(lifetime, race_of_destroys, 120)
 	DESTROY(self->viommu_id);
 }
 
-#define LONG_LEN (32UL << 20)
-
-struct holder {
-	int fd;
-	struct iommu_hw_info cmd;
-	unsigned int calls;
-};
-
-/* Each call holds the device for as long as it takes to clear the buffer */
-static void *hold_device(void *arg)
-{
-	struct holder *holder = arg;
-
-	while (!ioctl(holder->fd, IOMMU_GET_HW_INFO, &holder->cmd)) {
-		holder->cmd.data_len = LONG_LEN;
-		__atomic_add_fetch(&holder->calls, 1, __ATOMIC_RELAXED);
-	}
-	return (void *)(long)errno;
-}
-
-/* The unbind waits for who uses the device, and not on after that */
-TEST_F_TIMEOUT(lifetime, unbind_in_use, 120)
-{
-	struct holder holder = {
-		.fd = self->env.fd,
-		.cmd = {
-			.size = sizeof(holder.cmd),
-			.dev_id = self->dev.dev_id,
-			.data_len = LONG_LEN,
-		},
-	};
-	pthread_t thread;
-	void *buf, *error;
-	__u64 start;
-
-	buf = mmap(NULL, LONG_LEN, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, buf);
-	holder.cmd.data_uptr = (uintptr_t)buf;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, hold_device, &holder));
-	while (__atomic_load_n(&holder.calls, __ATOMIC_RELAXED) < 2)
-		usleep(1000);
-
-	start = vi_now_us();
-	DESTROY(self->dev.stdev_id);
-	EXPECT_GT(30000000, vi_now_us() - start);
-	ASSERT_EQ(0, pthread_join(thread, &error));
-	EXPECT_EQ(ENOENT, (long)error);
-	DESTROY(self->vdev_id);
-	DESTROY(self->viommu_id);
-	ASSERT_EQ(0, munmap(buf, LONG_LEN));
-}
-
 /* The shape of the storm: threads that use what others make and destroy */
 struct storm {
 	struct vi_env *env;
