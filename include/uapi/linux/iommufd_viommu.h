@@ -81,7 +81,8 @@ struct iommu_viommu_alloc {
  * A device has at most one vDEVICE. A vDEVICE does not outlive its device: when
  * the device is unbound first, nothing reaches the device through the vDEVICE
  * any more and its @virt_id is free again. @out_vdevice_id stays allocated, and
- * good for nothing but IOMMU_DESTROY, until that or the close of the iommufd.
+ * good for nothing but IOMMU_DESTROY, which succeeds, until that or the close of
+ * the iommufd.
  *
  * Errors: ENOENT for an unknown vIOMMU or device; EINVAL for a device behind
  * another physical IOMMU and for a @virt_id out of the type's range; EEXIST for
