@@ -7,15 +7,11 @@
  * What was executed shows in where DMA to the pages goes.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "demo.h"
-
-#define INJECT_NAME	"fail_arm_smmu_cmdq"
-#define INJECT_DIR	"/sys/kernel/debug/" INJECT_NAME
+#include "inject.h"
 
 /* An index and a wrap bit */
 static uint32_t ring_distance(const struct demo *d, uint32_t from, uint32_t to)
@@ -194,28 +190,6 @@ static void step_large(struct demo *d, unsigned int n)
  * Hardware errors
  */
 
-static bool set_attr(const char *attr, unsigned int value)
-{
-	char path[128], text[16];
-	int fd, len, ret;
-
-	snprintf(path, sizeof(path), INJECT_DIR "/%s", attr);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	len = snprintf(text, sizeof(text), "%u", value);
-	ret = write(fd, text, len);
-	close(fd);
-	return ret == len;
-}
-
-static bool arm_injection(unsigned int index)
-{
-	return set_attr("verbose", 0) && set_attr("interval", 1) &&
-	       set_attr("index", index) && set_attr("times", 1) &&
-	       set_attr("probability", 100);
-}
-
 /*
  * The index is right far out in an array: the kernel works in blocks. The bad command
  * has a reserved bit, or the hardware is made to dislike it.
@@ -265,15 +239,15 @@ static void step_hardware_error(struct demo *d)
 		return;
 	}
 	prepare_pair(d);
-	if (!arm_injection(1)) {
+	if (!inject_errors(1, 1, 100)) {
 		demo_line("hardware error", false, "injected at index 1",
-			  "no debugfs " INJECT_NAME);
+			  "the kernel can't");
 		return;
 	}
 	step_bad_command(d, "hardware error, injected", cmd_tlbi_asid(d->last_asid + 1), true);
-	arm_injection(4321);
+	inject_errors(4321, 1, 100);
 	step_far_error(d, "hardware error, far out", 6000, 4321, false, true);
-	set_attr("probability", 0);
+	inject_errors(0, 0, 0);
 }
 
 void demo_errors(struct demo *d)

@@ -223,6 +223,9 @@ void kmsg_count(int kmsg, struct kmsg_count *count)
 		if (nl)
 			*nl = '\0';
 		count->lines++;
+		if (strstr(line, "CMDQ") || strstr(line, "CMD_SYNC") ||
+		    strstr(line, "global error"))
+			count->cmdq++;
 		for (i = 0; i < ARRAY_SIZE(splats); i++) {
 			if (!strstr(line, splats[i]))
 				continue;

@@ -46,12 +46,14 @@ int kmsg_open(void);
  * struct kmsg_count - What was printed
  * @lines: Lines in all
  * @lost: The log went round before it was read
+ * @cmdq: Lines about errors of an SMMU's command queue
  * @splats: Lines that speak of a bug in the kernel
  * @splat: The first of those
  */
 struct kmsg_count {
 	unsigned long lines;
 	bool lost;
+	unsigned long cmdq;
 	unsigned long splats;
 	char splat[256];
 };

@@ -30,6 +30,7 @@
 #include <linux/iommufd.h>
 
 #include "edu.h"
+#include "inject.h"
 #include "util.h"
 #include "vfio.h"
 #include "vsmmuv3-iommufd.h"
@@ -41,7 +42,6 @@
 #define OTHER_SIZE	(64u << 10)
 #define VEVENTQ_DEPTH	32u
 
-#define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq/"
 #define INJECT_INDEX	7u
 #define MAX_ARRAY	400u
 
@@ -366,21 +366,6 @@ static void *event_thread(void *arg)
 	return NULL;
 }
 
-static bool set_attr(const char *attr, int value)
-{
-	char path[128], text[16];
-	int fd, len, ret;
-
-	snprintf(path, sizeof(path), INJECT_DIR "%s", attr);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	len = snprintf(text, sizeof(text), "%d", value);
-	ret = write(fd, text, len);
-	close(fd);
-	return ret == len;
-}
-
 static bool alloc_parent(void)
 {
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
@@ -437,9 +422,7 @@ static void run(unsigned int seconds)
 	unsigned int i;
 
 	if (t.inject)
-		check(set_attr("verbose", 0) && set_attr("interval", 1) &&
-		      set_attr("index", INJECT_INDEX) && set_attr("times", -1) &&
-		      set_attr("probability", 20), "hardware errors are injected");
+		check(inject_errors(INJECT_INDEX, -1, 20), "hardware errors are injected");
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		if (pthread_create(&id[i], NULL, threads[i], NULL))
 			exit(1);
@@ -448,7 +431,7 @@ static void run(unsigned int seconds)
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		pthread_join(id[i], NULL);
 	if (t.inject)
-		set_attr("probability", 0);
+		inject_errors(0, 0, 0);
 }
 
 static void results(void)
