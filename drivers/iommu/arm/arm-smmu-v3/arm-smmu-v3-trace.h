@@ -9,6 +9,7 @@
 #define _ARM_SMMU_V3_TRACE_H
 
 #include <linux/device.h>
+#include <linux/iommufd_viommu.h>
 #include <linux/tracepoint.h>
 
 #ifndef _ARM_SMMU_V3_TRACE_ENUM
@@ -82,6 +83,40 @@ TRACE_EVENT(arm_smmu_cmdq_error,
 				   { ARM_SMMU_CMDQ_REPORTED,	"reported" },
 				   { ARM_SMMU_CMDQ_ABANDONED,	"abandoned" }),
 		  __entry->offset)
+);
+
+/* A vIOMMU's array is over; @vmid is that of the vIOMMU, and tells VMs apart */
+TRACE_EVENT(arm_smmu_viommu_invalidate,
+	TP_PROTO(struct device *dev, u16 vmid, u32 num, u32 done, int ret,
+		 const struct iommufd_invalidate_report *report),
+
+	TP_ARGS(dev, vmid, num, done, ret, report),
+
+	TP_STRUCT__entry(
+		__string(device, dev_name(dev))
+		__field(u16, vmid)
+		__field(u32, num)
+		__field(u32, done)
+		__field(int, ret)
+		__field(u32, flags)
+		__field(u32, code)
+		__field(u32, index)
+	),
+
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->vmid = vmid;
+		__entry->num = num;
+		__entry->done = done;
+		__entry->ret = ret;
+		__entry->flags = report->flags;
+		__entry->code = report->error_code;
+		__entry->index = report->error_index;
+	),
+
+	TP_printk("%s: VMID 0x%x %u of %u commands: %d, report 0x%x code %u index %u",
+		  __get_str(device), __entry->vmid, __entry->done, __entry->num,
+		  __entry->ret, __entry->flags, __entry->code, __entry->index)
 );
 
 /* An event of a guest's stage 1; @ret is why it did not reach a vEVENTQ, or 0 */

@@ -40,6 +40,7 @@
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
+#include "arm-smmu-v3-trace.h"
 #include "arm-smmu-v3-viommu.h"
 
 /* A guest's command is a command */
@@ -399,6 +400,8 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 
 	kfree(large);
 	array->entry_num = vinv.done;
+	trace_arm_smmu_viommu_invalidate(smmu->dev, vinv.viommu->limits.vmid,
+					 total, vinv.done, ret, report);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_viommu_cache_invalidate);
