@@ -85,7 +85,6 @@ bench: deps
 	@PEER="$(PEER)" PROFILE="$(PROFILE)" $(VM)/bench.sh
 
 docs: tree
-	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme
 	@series/docs.sh
 
 patches: base

@@ -7,7 +7,8 @@
 #	check-series.sh [--build] [--fit VERSION...|--fit all]
 # --fit: do the patches fit these other kernels of Debian's too (see bases.sh)?
 # --build: does drivers/iommu build after each patch, for arm64 with and without
-# tests and for x86_64, and do kernels link at the end? About half an hour.
+# tests and for x86_64 (HOW="arm64 plain x86"), and do kernels link at the end?
+# About half an hour.
 #
 # Any other base: SOURCE_TARBALL=linux-6.12.y.tar.xz B=/somewhere make check-series
 . "$(dirname "$0")/lib.sh"
@@ -188,7 +189,7 @@ touches() { [ -n "$(in_repo diff --name-only HEAD^ HEAD -- "$@")" ]; }
 
 # The end is what is in $B/linux, so that is where whole kernels are linked
 build_steps() {
-	local n=0 commit x86="" fragments=$TOP/tools/testing/viommu
+	local n=0 commit how x86="" fragments=$TOP/tools/testing/viommu
 
 	[ "$(uname -m)" = x86_64 ] || x86=x86_64-linux-gnu-
 	# Without KUnit, the mock driver and fault injection: what a distribution ships
@@ -198,14 +199,18 @@ build_steps() {
 		in_repo checkout -q "$commit"
 		say "$n: $(in_repo log -1 --format=%s)"
 		touches drivers include || continue	# nothing of it is built
-		step "arm64" "series-build-$n-arm64" build_step arm64 arm64 "$CROSS_COMPILE" \
-			"$fragments/vm.config"
-		step "arm64, no tests" "series-build-$n-plain" build_step plain arm64 \
-			"$CROSS_COMPILE" "$B/check-series.plain"
-		# Where there is no SMMU
-		touches drivers include ':!drivers/iommu/arm' || continue
-		step "x86_64" "series-build-$n-x86" build_step x86 x86_64 "$x86" \
-			"$fragments/x86.config"
+		for how in ${HOW:-arm64 plain x86}; do
+			case $how in
+			arm64) step "arm64" "series-build-$n-arm64" build_step arm64 arm64 \
+				"$CROSS_COMPILE" "$fragments/vm.config" ;;
+			plain) step "arm64, no tests" "series-build-$n-plain" build_step plain arm64 \
+				"$CROSS_COMPILE" "$B/check-series.plain" ;;
+			# Where there is no SMMU
+			x86) ! touches drivers include ':!drivers/iommu/arm' ||
+				step "x86_64" "series-build-$n-x86" build_step x86 x86_64 \
+					"$x86" "$fragments/x86.config" ;;
+			esac
+		done
 	done
 	in_repo checkout -q series
 	"$TOP/series/kernel.sh"

@@ -28,6 +28,9 @@
 
 #define MAX_WORDS	8
 
+/* IOMMU_HWPT_INVALIDATE_REPORT_HW of <linux/iommufd.h> */
+#define REPORT_HW	2u
+
 /**
  * enum show - How a field is shown
  * @SHOW_HEX: Its name and the number
@@ -819,6 +822,29 @@ static void trace_cmdq_batch(const char *rest)
 	end_line();
 }
 
+static void trace_viommu_invalidate(const char *rest)
+{
+	unsigned int vmid, done, n, flags, code, index;
+	int ret;
+
+	if (sscanf(rest, " VMID 0x%x %u of %u commands: %d, report 0x%x code %u index %u",
+		   &vmid, &done, &n, &ret, &flags, &code, &index) != 7)
+		return;
+	start_line("    array");
+	if (!ret) {
+		say("all done");
+	} else {
+		say("%s", errno_text(ret));
+		say("%u done", done);
+		say("command %u in error", index);
+		if (code)
+			say_error(code);
+		say(flags & REPORT_HW ? "raised by the SMMU" :
+		    "found by the kernel");
+	}
+	end_line();
+}
+
 static void trace_vevent(const char *rest)
 {
 	const char *result = strrchr(rest, ':');
@@ -844,6 +870,7 @@ static bool trace_line(const char *line)
 		{ "arm_smmu_cmdq_error: ", trace_cmdq_error },
 		{ "arm_smmu_cmdq_batch: ", trace_cmdq_batch },
 		{ "arm_smmu_vevent: ", trace_vevent },
+		{ "arm_smmu_viommu_invalidate: ", trace_viommu_invalidate },
 	};
 	const char *p;
 	unsigned int i;
