@@ -220,7 +220,86 @@ static void vevent_test_random(struct kunit *test)
 	}
 }
 
+/* A queue of 8 records: 16 values of the index with the wrap bit */
+static void vevent_test_pos(struct kunit *test)
+{
+	u64 read;
+	int ahead;
+
+	for (read = 0; read < 64; read++) {
+		/* Full, and one more that the reader has not looked at */
+		for (ahead = 0; ahead <= 9; ahead++) {
+			u32 prod = (read + ahead) % 16;
+
+			KUNIT_EXPECT_EQ(test, arm_smmu_vevent_pos(read, prod, 3),
+					read + ahead);
+			/* The overflow flag is no part of the index */
+			KUNIT_EXPECT_EQ(test,
+					arm_smmu_vevent_pos(read,
+							    prod | 1U << 31, 3),
+					read + ahead);
+		}
+		for (ahead = 1; ahead <= 6; ahead++)
+			KUNIT_EXPECT_EQ(test,
+					arm_smmu_vevent_pos(read,
+							    (read - ahead) % 16,
+							    3),
+					read);
+	}
+	/* The index is 32 bits and the position is not */
+	KUNIT_EXPECT_EQ(test, arm_smmu_vevent_pos(0x1fffffffeULL, 3, 3),
+			0x200000003ULL);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vevent_pos(5, 0, 19), 5ULL);
+}
+
+#define OWNER(era, pos, who)						\
+	KUNIT_EXPECT_EQ(test, arm_smmu_vevent_owner(era, pos),		\
+			ARM_SMMU_VEVENT_##who)
+
+static void vevent_test_era(struct kunit *test)
+{
+	unsigned long era;
+
+	/* Never a guest's */
+	OWNER(0, 0, HOST);
+	OWNER(0, 1000, HOST);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_era_over(0, 1000));
+
+	/* What the host left behind stays the host's */
+	era = arm_smmu_vevent_era_begin(10, false);
+	OWNER(era, 9, HOST);
+	OWNER(era, 10, GUEST);
+	OWNER(era, 1ULL << 40, GUEST);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_era_over(era, 9));
+	KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_era_over(era, 10));
+
+	/* The guest's do not become the host's, however late */
+	era = arm_smmu_vevent_era_end(20);
+	OWNER(era, 0, FORMER);
+	OWNER(era, 19, FORMER);
+	OWNER(era, 20, HOST);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_era_over(era, 19));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_vevent_era_over(era, 20));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_vevent_era_over(era, 21));
+
+	/* Nor the next guest's */
+	era = arm_smmu_vevent_era_begin(30, true);
+	OWNER(era, 19, FORMER);
+	OWNER(era, 29, FORMER);
+	OWNER(era, 30, GUEST);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_era_over(era, 31));
+
+	/* From the first record on */
+	era = arm_smmu_vevent_era_begin(0, false);
+	KUNIT_EXPECT_NE(test, era, 0);
+	OWNER(era, 0, GUEST);
+	KUNIT_EXPECT_NE(test, arm_smmu_vevent_era_end(0), 0);
+	OWNER(arm_smmu_vevent_era_end(0), 0, HOST);
+}
+
 static struct kunit_case arm_smmu_vevent_cases[] = {
+	KUNIT_CASE(vevent_test_pos),
+	KUNIT_CASE(vevent_test_era),
 	KUNIT_CASE(vevent_test_examples),
 	KUNIT_CASE(vevent_test_bits),
 	KUNIT_CASE_SLOW(vevent_test_random),

@@ -16,6 +16,11 @@
  * Neither Stall nor STAG pass: a stalled transaction takes the way of recoverable
  * faults, and the guest would be resuming what is not there to be resumed.
  *
+ * A stream changes hands while events of it wait in the queue. Events have a
+ * position, the number of records before them since the queue was set up. An era
+ * says of a stream: from this position on it is (or is not) a guest's, and before
+ * it was (or was not) a former guest's.
+ *
  * arm_smmu_vevents[] has a row per event that can be the guest's. Sections
  * 7.3.1 to 7.3.20 of IHI 0070. "Word n" is bits 64n+63:64n of the record.
  */
@@ -233,3 +238,87 @@ bool arm_smmu_vevent_make(const u64 evt[4], u32 vsid, __le64 guest[4])
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_make);
+
+/* An era: a position, and whose the events from there on and before are */
+#define VEVT_ERA_GUEST		BIT(0)
+#define VEVT_ERA_FORMER		BIT(1)
+#define VEVT_ERA_POS_SHIFT	2
+
+/**
+ * arm_smmu_vevent_pos() - The position that an index of the queue stands for
+ * @read: Position of the event that the reader looks at next. The reader may
+ *        have gone on since, but not by half the queue.
+ * @prod: Index that the SMMU writes next, with the wrap bit above it. Other bits
+ *        are ignored.
+ * @shift: Log2 of the size of the queue in records
+ *
+ * The reader frees the slot of a record before it looks at it, so the SMMU may be
+ * ahead by one record more than the queue has. Any context.
+ *
+ * Return: Position of the event that the SMMU records next. @read if the reader
+ * is past that already.
+ */
+u64 arm_smmu_vevent_pos(u64 read, u32 prod, unsigned int shift)
+{
+	u32 ahead = (prod - (u32)read) & ((2U << shift) - 1);
+
+	return ahead <= (1U << shift) + 1 ? read + ahead : read;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_pos);
+
+/**
+ * arm_smmu_vevent_era_begin() - A stream becomes a guest's
+ * @pos: From this event on
+ * @former: Events before that may be a former guest's, else they are the host's
+ *
+ * Return: The era, never 0
+ */
+unsigned long arm_smmu_vevent_era_begin(u64 pos, bool former)
+{
+	return pos << VEVT_ERA_POS_SHIFT | VEVT_ERA_GUEST |
+	       (former ? VEVT_ERA_FORMER : 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_era_begin);
+
+/**
+ * arm_smmu_vevent_era_end() - A stream is a guest's no longer
+ * @pos: From this event on
+ *
+ * Return: The era, never 0
+ */
+unsigned long arm_smmu_vevent_era_end(u64 pos)
+{
+	return pos << VEVT_ERA_POS_SHIFT | VEVT_ERA_FORMER;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_era_end);
+
+/**
+ * arm_smmu_vevent_era_over() - Can an era be forgotten?
+ * @era: The era, 0 for a stream of the host's
+ * @pos: Position of the event that is read next
+ *
+ * Return: true if all events from @pos on are the host's and there is an era
+ */
+bool arm_smmu_vevent_era_over(unsigned long era, u64 pos)
+{
+	return era && !(era & VEVT_ERA_GUEST) &&
+	       pos >= era >> VEVT_ERA_POS_SHIFT;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_era_over);
+
+/**
+ * arm_smmu_vevent_owner() - Whose was the stream when an event was recorded?
+ * @era: The era of its stream, 0 for a stream of the host's
+ * @pos: Position of the event
+ *
+ * Return: enum arm_smmu_vevent_owner
+ */
+enum arm_smmu_vevent_owner arm_smmu_vevent_owner(unsigned long era, u64 pos)
+{
+	if (pos < era >> VEVT_ERA_POS_SHIFT)
+		return era & VEVT_ERA_FORMER ? ARM_SMMU_VEVENT_FORMER :
+					       ARM_SMMU_VEVENT_HOST;
+	return era & VEVT_ERA_GUEST ? ARM_SMMU_VEVENT_GUEST :
+				      ARM_SMMU_VEVENT_HOST;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_owner);

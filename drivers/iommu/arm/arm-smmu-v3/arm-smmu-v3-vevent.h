@@ -10,6 +10,24 @@
 
 #include <linux/types.h>
 
+/**
+ * enum arm_smmu_vevent_owner - Whose was a stream when an event was recorded?
+ * @ARM_SMMU_VEVENT_HOST: The host's
+ * @ARM_SMMU_VEVENT_GUEST: Of the guest that has it now
+ * @ARM_SMMU_VEVENT_FORMER: Of a guest that has it no longer
+ */
+enum arm_smmu_vevent_owner {
+	ARM_SMMU_VEVENT_HOST,
+	ARM_SMMU_VEVENT_GUEST,
+	ARM_SMMU_VEVENT_FORMER,
+};
+
+u64 arm_smmu_vevent_pos(u64 read, u32 prod, unsigned int shift);
+unsigned long arm_smmu_vevent_era_begin(u64 pos, bool former);
+unsigned long arm_smmu_vevent_era_end(u64 pos);
+bool arm_smmu_vevent_era_over(unsigned long era, u64 pos);
+enum arm_smmu_vevent_owner arm_smmu_vevent_owner(unsigned long era, u64 pos);
+
 bool arm_smmu_vevent_is_guests(const u64 evt[4]);
 bool arm_smmu_vevent_is_stall(const u64 evt[4]);
 bool arm_smmu_vevent_make(const u64 evt[4], u32 vsid, __le64 guest[4]);

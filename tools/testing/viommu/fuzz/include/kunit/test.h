@@ -73,6 +73,7 @@ void kunit_register(struct kunit_suite *suite);
 	} while (0)
 #define KUNIT_EXPECT_EQ(test, a, b)	KUNIT_EXPECT_CMP(test, a, ==, b)
 #define KUNIT_EXPECT_GT(test, a, b)	KUNIT_EXPECT_CMP(test, a, >, b)
+#define KUNIT_EXPECT_NE(test, a, b)	KUNIT_EXPECT_CMP(test, a, !=, b)
 #define KUNIT_EXPECT_LT(test, a, b)	KUNIT_EXPECT_CMP(test, a, <, b)
 #define KUNIT_EXPECT_TRUE(test, a)	KUNIT_EXPECT_CMP(test, !!(a), ==, 1)
 #define KUNIT_EXPECT_FALSE(test, a)	KUNIT_EXPECT_CMP(test, !!(a), ==, 0)
