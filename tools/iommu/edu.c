@@ -136,6 +136,12 @@ int edu_start_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_
 	return 0;
 }
 
+/* Does the engine still work on what edu_start_write() began? */
+bool edu_busy(const struct edu *e)
+{
+	return rd64(e, REG_DMA_CMD) & DMA_RUN;
+}
+
 void edu_raise(const struct edu *e, uint32_t value)
 {
 	barrier();

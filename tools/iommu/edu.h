@@ -10,6 +10,7 @@
 #ifndef EDU_H
 #define EDU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ int edu_probe(struct edu *e, void *bar0);
 int edu_read(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 int edu_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
 int edu_start_write(const struct edu *e, uint64_t iova, uint32_t offset, uint32_t len);
+bool edu_busy(const struct edu *e);
 void edu_raise(const struct edu *e, uint32_t value);
 void edu_ack(const struct edu *e, uint32_t value);
 
