@@ -65,14 +65,16 @@ static unsigned long read_id(const char *bdf, const char *file)
 }
 
 /**
- * vfio_find - Find the first device of a kind
+ * vfio_find_after - Find the next device of a kind
  * @v: Its bdf is set
  * @vendor: PCI vendor ID
  * @device: PCI device ID
+ * @bdf: The one before it, "" for the first
  *
  * Return: 0, or -ENODEV
  */
-int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device)
+int vfio_find_after(struct vfio_dev *v, uint16_t vendor, uint16_t device,
+		    const char *bdf)
 {
 	const struct dirent *entry;
 	int ret = -ENODEV;
@@ -85,15 +87,22 @@ int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device)
 		return -errno;
 	while ((entry = readdir(dir))) {
 		if (strlen(entry->d_name) >= sizeof(v->bdf) ||
+		    strcmp(entry->d_name, bdf) <= 0 ||
+		    (v->bdf[0] && strcmp(entry->d_name, v->bdf) > 0) ||
 		    read_id(entry->d_name, "vendor") != vendor ||
 		    read_id(entry->d_name, "device") != device)
 			continue;
 		snprintf(v->bdf, sizeof(v->bdf), "%.15s", entry->d_name);
 		ret = 0;
-		break;
 	}
 	closedir(dir);
 	return ret;
+}
+
+/* vfio_find - Find the first device of a kind, see vfio_find_after() */
+int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device)
+{
+	return vfio_find_after(v, vendor, device, "");
 }
 
 static int bind_driver(const char *bdf)

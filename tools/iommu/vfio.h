@@ -25,6 +25,8 @@ struct vfio_dev {
 };
 
 int vfio_find(struct vfio_dev *v, uint16_t vendor, uint16_t device);
+int vfio_find_after(struct vfio_dev *v, uint16_t vendor, uint16_t device,
+		    const char *bdf);
 int vfio_open(struct vfio_dev *v, int iommufd);
 int vfio_attach(const struct vfio_dev *v, uint32_t pt_id);
 int vfio_detach(const struct vfio_dev *v);

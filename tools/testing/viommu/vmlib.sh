@@ -179,6 +179,14 @@ vm_tests() {
 		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
 	done
 
+	# Devices that come and go: another DMA engine, and one that can be reset
+	name=${prefix}vmm-lifecycle
+	echo "viommu-lifecycle 120 /bin/viommu-lifecycle" | manifest "$name"
+	vm "$name" "$VM/$name.manifest" -c 2 -t $((300 * slow)) "$@" -- \
+		-device "edu,dma_mask=0xffffffffffffffff" \
+		-drive file=null-co://,if=none,format=raw,id=nvm \
+		-device nvme,serial=viommu,drive=nvm
+
 	# A host that can't nest
 	name=${prefix}vmm-no-canwbs
 	echo "viommu-calls 60 /bin/viommu-calls --no-canwbs" | manifest "$name"
