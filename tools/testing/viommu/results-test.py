@@ -114,6 +114,15 @@ ok = [
     test("empty kernel log", splat(), ["fail"]),
     test("stage 2 event", splat(*event(0x8000000000)), ["pass"]),
     test("stage 1 event", splat(*event(0x0800000000)), ["fail"]),
+    test("command queue error", splat(
+        "arm-smmu-v3 arm-smmu-v3.0.auto: CMDQ error (cons 0x01000005): Illegal command"), ["fail"]),
+    test("command queue timeout", splat(
+        "arm-smmu-v3 arm-smmu-v3.1.auto: CMD_SYNC timeout at 0x00000005 [hwprod 0x00000006, hwcons 0x00000005]"),
+         ["fail"]),
+    test("command queue error of a KUnit model", splat(
+        "arm-smmu-v3-model test_hang.arm-smmu-v3-model: CMDQ timeout of 4 commands"), ["pass"]),
+    test("size of the command queue", splat(
+        "arm-smmu-v3 arm-smmu-v3.0.auto: allocated 262144 entries for cmdq"), ["pass"]),
     test("sum", total(PASS, PASS), ("2 passed, 0 failed", 0)),
     test("sum with a failure", total(PASS, ("fail", "s", "t", "")), ("1 passed, 1 failed", 1)),
     test("sum of nothing", total(), ("0 passed, 0 failed", 1)),

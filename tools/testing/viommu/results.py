@@ -41,6 +41,8 @@ SPLAT = re.compile("|".join((
 # A record of the SMMU's event queue that the driver prints, and each of its words
 EVENT = re.compile(r"arm-smmu-v3.*: event 0x[0-9a-f]{2} received:")
 EVENT_WORD = re.compile(r"arm-smmu-v3.*:\s+0x([0-9a-f]{16})$")
+# The driver about the command queue of the machine's SMMU; KUnit's has another name
+CMDQ = re.compile(r"arm-smmu-v3\.\d+\.auto: (?:CMDQ|CMD_SYNC|skipping|retrying|unexpected global)")
 # Not a complaint: a test says in its name or comment what a splat is called,
 # or a KUnit test that provokes one
 NO_SPLAT = re.compile(r"^\s*(?:#|ok |not ok )|FAULT_INJECTION: forcing")
@@ -237,6 +239,12 @@ def splats(label, kernel):
     for number, line in list(guest_events(lines))[:20]:
         found += 1
         emit("fail", f"{label}/kernel-log", f"a guest's event: {line}", f"{kernel}:{number}")
+    # All errors of commands are injected into guests' here, and their callers are told
+    cmdq = [number for number, line in enumerate(lines, 1) if CMDQ.search(line)]
+    if cmdq:
+        found += 1
+        emit("fail", f"{label}/kernel-log", f"{len(cmdq)} of the command queue: "
+             f"{lines[cmdq[0] - 1]}", f"{kernel}:{cmdq[0]}")
     if not lines:
         emit("fail", f"{label}/kernel-log", "empty", f"{kernel}: the kernel said nothing")
     elif not found:
