@@ -10,8 +10,10 @@
  */
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "../iommu-priv.h"
@@ -41,25 +43,29 @@ void iommufd_fault_sync(struct device *dev)
 }
 
 /**
- * iommufd_fault_deliver() - Put a fault into a fault queue
- * @fault: The fault queue
- * @group: The fault, to be answered here if nobody else will
+ * iommufd_fault_delivered() - A fault was put into a fault queue
+ * @fault: The fault queue, locked. It is unlocked on return.
+ * @group: The fault, the last of fault->deliver. It waits to be read, or is
+ *         answered here if nobody will read it.
  *
- * Return: true if it waits to be read
+ * Return: 0, as the fault gets its answer in either case
  */
-bool iommufd_fault_deliver(struct iommufd_fault *fault, struct iopf_group *group)
+int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
+	__releases(&fault->lock)
 {
-	bool closed;
+	bool closed = fault->closed;
 
-	spin_lock(&fault->lock);
-	closed = fault->closed;
-	if (!closed)
-		list_add_tail(&group->node, &fault->deliver);
+	lockdep_assert_held(&fault->lock);
+
+	if (closed)
+		list_del(&group->node);
 	spin_unlock(&fault->lock);
 
 	if (closed)
 		iommufd_fault_refuse(group);
-	return !closed;
+	else
+		wake_up_interruptible(&fault->wait_queue);
+	return 0;
 }
 
 /**

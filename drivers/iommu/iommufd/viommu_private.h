@@ -148,7 +148,8 @@ int iommufd_invalidate(struct iommufd_ctx *ictx, u32 id,
 		       struct iommufd_invalidate_report *report);
 
 void iommufd_fault_sync(struct device *dev);
-bool iommufd_fault_deliver(struct iommufd_fault *fault, struct iopf_group *group);
+int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
+	__releases(&fault->lock);
 void iommufd_fault_close(struct iommufd_fault *fault);
 
 int iommufd_hw_info_input(const struct iommu_hw_info *cmd, u32 *type);
