@@ -43,6 +43,7 @@
 #include <uapi/linux/iommufd.h>
 
 #include "arm-smmu-v3.h"
+#include "arm-smmu-v3-vevent.h"
 #include "arm-smmu-v3-viommu.h"
 
 /*
@@ -246,19 +247,51 @@ static void arm_smmu_nested_make_s2_ste(struct arm_smmu_nested_domain *nested,
 		ste->data[2] &= ~cpu_to_le64(STRTAB_STE_2_S2S);
 }
 
-static void arm_smmu_nested_unmark(struct arm_smmu_master *master)
+/*
+ * The position of the event that the SMMU records next, and in @read that of the
+ * one that the event thread looks at next. The thread goes on meanwhile, but not
+ * by half a queue.
+ */
+static u64 arm_smmu_nested_evt_pos(struct arm_smmu_device *smmu, u64 *read)
 {
-	unsigned int i;
+	struct arm_smmu_queue *q = &smmu->evtq.q;
+	u32 prod;
 
-	for (i = 0; i < master->num_streams; i++)
-		xa_erase(&master->smmu->nested_sids, master->streams[i].id);
+	/* Everything that the CMD_SYNC before made visible */
+	rmb();
+	guard(preempt)();
+	prod = readl_relaxed(q->prod_reg);
+	/* Pairs with arm_smmu_vevent_next_owner() */
+	*read = smp_load_acquire(&smmu->evts_read);
+	return arm_smmu_vevent_pos(*read, prod, q->llq.max_n_shift);
+}
+
+/* From here on events of the streams are the host's */
+static void arm_smmu_nested_end_era(struct arm_smmu_master *master)
+{
+	struct xarray *sids = &master->smmu->nested_sids;
+	unsigned int i;
+	u64 pos, read;
+
+	pos = arm_smmu_nested_evt_pos(master->smmu, &read);
+	for (i = 0; i < master->num_streams; i++) {
+		u32 sid = master->streams[i].id;
+
+		/* Takes the place of another value, so nothing is allocated */
+		if (pos == read || !xa_load(sids, sid))
+			xa_erase(sids, sid);
+		else
+			xa_store(sids, sid,
+				 xa_mk_value(arm_smmu_vevent_era_end(pos)),
+				 GFP_KERNEL);
+	}
 }
 
 /* An attach to a nested domain failed: as before arm_smmu_nested_enter() */
 static void arm_smmu_nested_cancel(struct arm_smmu_master *master)
 {
 	if (!master->attached || master->attached->type != IOMMU_DOMAIN_NESTED)
-		arm_smmu_nested_unmark(master);
+		arm_smmu_nested_end_era(master);
 }
 
 /* From here on events of the streams are the guest's */
@@ -266,13 +299,21 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 {
 	struct xarray *sids = &master->smmu->nested_sids;
 	unsigned int i;
+	u64 pos, read;
 	int ret;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
+	if (master->attached && master->attached->type == IOMMU_DOMAIN_NESTED)
+		return 0;
+
+	pos = arm_smmu_nested_evt_pos(master->smmu, &read);
 	for (i = 0; i < master->num_streams; i++) {
-		ret = xa_err(xa_store(sids, master->streams[i].id,
-				      xa_mk_value(1), GFP_KERNEL));
+		u32 sid = master->streams[i].id;
+		unsigned long era;
+
+		era = arm_smmu_vevent_era_begin(pos, xa_load(sids, sid));
+		ret = xa_err(xa_store(sids, sid, xa_mk_value(era), GFP_KERNEL));
 		if (ret) {
 			arm_smmu_nested_cancel(master);
 			return ret;
@@ -288,7 +329,7 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
 {
 	lockdep_assert_held(&arm_smmu_asid_lock);
-	arm_smmu_nested_unmark(state->master);
+	arm_smmu_nested_end_era(state->master);
 }
 
 /*

@@ -14,13 +14,21 @@
  *  - arm_smmu_device::vdevs, the vDEVICE. Readers use RCU; an entry is there from
  *    the end of vdevice_init() to vdevice_unpublish(), and the vDEVICE lives on
  *    for a grace period.
- *  - arm_smmu_device::nested_sids, a mark for the streams that are on a nested
- *    domain, of whatever kind. Changed by attaching, under arm_smmu_asid_lock.
+ *  - arm_smmu_device::nested_sids, the era of a stream that is on a nested domain
+ *    of whatever kind, or was. Changed by attaching, under arm_smmu_asid_lock;
+ *    an era that is over is forgotten by the event thread.
  *
- * An event is the guest's if the stream is on a nested domain, if it is about
- * stage 1, and if nobody waits for an answer to it. Then the host has nothing to
- * say about it, even if there is no vDEVICE or vEVENTQ to take it: a guest
- * could fill the host's log otherwise.
+ * An event is the guest's if the stream was on a nested domain when the SMMU
+ * recorded it, if it is about stage 1, and if nobody waits for an answer to it.
+ * Then the host has nothing to say about it, even if there is no vDEVICE or
+ * vEVENTQ to take it: a guest could fill the host's log otherwise.
+ *
+ * The thread may read an event long after it was recorded, when the stream has
+ * gone back to the host or on to another VM. Records are in order, and when the
+ * CMD_SYNC that ends a change of an STE is complete, all events of the old STE are
+ * in the queue and no other will follow (IHI 0070, 4.7.3). So the number of
+ * records in the queue by then tells one era from the next: see
+ * arm_smmu_vevent_owner().
  *
  * What a guest says is only ever checked against what the SMMU says of itself in
  * its ID registers, IHI 0070 section 6.3.
@@ -240,12 +248,77 @@ static int arm_smmu_vevent_queue(struct arm_smmu_vdevice *vdev, const u64 *evt)
 					   &vevent, sizeof(vevent));
 }
 
+/* Whose stream was it when the SMMU recorded the event that is read next? */
+static enum arm_smmu_vevent_owner
+arm_smmu_vevent_next_owner(struct arm_smmu_device *smmu, u32 sid)
+{
+	u64 pos = smmu->evts_read;
+	void *entry = xa_load(&smmu->nested_sids, sid);
+	unsigned long era = entry ? xa_to_value(entry) : 0;
+
+	/* Pairs with arm_smmu_nested_evt_pos(): an era is read before it ends */
+	smp_store_release(&smmu->evts_read, pos + 1);
+
+	if (arm_smmu_vevent_era_over(era, pos))
+		xa_cmpxchg(&smmu->nested_sids, sid, entry, NULL, 0);
+	smmu->evt_owner = arm_smmu_vevent_owner(era, pos);
+	return smmu->evt_owner;
+}
+
+/**
+ * arm_smmu_vevent_still_guests() - Is the stream still with the guest that it was
+ *                                  with when the SMMU recorded an event?
+ * @smmu: The SMMU
+ * @sid: StreamID of the event that arm_smmu_vevent_report() saw last
+ *
+ * Called by the event queue's thread.
+ *
+ * Return: false if the stream has changed hands, to the host or to whomever
+ */
+bool arm_smmu_vevent_still_guests(struct arm_smmu_device *smmu, u32 sid)
+{
+	void *entry = xa_load(&smmu->nested_sids, sid);
+
+	return smmu->evt_owner == ARM_SMMU_VEVENT_GUEST && entry &&
+	       arm_smmu_vevent_owner(xa_to_value(entry), smmu->evts_read - 1) ==
+		       ARM_SMMU_VEVENT_GUEST;
+}
+
+/**
+ * arm_smmu_vevent_forward() - Tell the guest of the event that was read last
+ * @smmu: The SMMU that recorded it
+ * @evt: The record, CPU-endian, of which arm_smmu_vevent_is_guests() is true
+ *
+ * Called by the event queue's thread. Does not sleep, allocate or wait.
+ */
+void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
+	struct arm_smmu_vdevice *vdev;
+	int ret = -ENOENT;
+	u32 vsid = 0;
+
+	if (smmu->evt_owner == ARM_SMMU_VEVENT_GUEST) {
+		rcu_read_lock();
+		vdev = xa_load(&smmu->vdevs, sid);
+		if (vdev) {
+			vsid = vdev->core.virt_id;
+			ret = arm_smmu_vevent_queue(vdev, evt);
+		}
+		rcu_read_unlock();
+	}
+
+	trace_arm_smmu_vevent(smmu->dev, sid, vsid, FIELD_GET(EVTQ_0_ID, evt[0]),
+			      ret);
+}
+
 /**
  * arm_smmu_vevent_report() - Give an event to the guest that it belongs to
  * @smmu: The SMMU that recorded it
  * @evt: The record, CPU-endian
  *
- * Called by the event queue's thread. Does not sleep, allocate or wait.
+ * Called by the event queue's thread, once for each record, in their order. Does
+ * not sleep, allocate or wait.
  *
  * Return: true if the event is a guest's, reported or not; false if it is left
  * to the host
@@ -253,28 +326,16 @@ static int arm_smmu_vevent_queue(struct arm_smmu_vdevice *vdev, const u64 *evt)
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 {
 	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
-	struct arm_smmu_vdevice *vdev;
-	int ret = -ENOENT;
-	u32 vsid = 0;
 
-	if (!xa_load(&smmu->nested_sids, sid))
+	if (arm_smmu_vevent_next_owner(smmu, sid) == ARM_SMMU_VEVENT_HOST)
 		return false;
 	if (!arm_smmu_vevent_is_guests(evt))
 		return false;
-	/* The transaction waits: goes to the fault queue, or is terminated */
+	/* The transaction waits, see arm_smmu_report_stall() */
 	if (arm_smmu_vevent_is_stall(evt))
 		return false;
 
-	rcu_read_lock();
-	vdev = xa_load(&smmu->vdevs, sid);
-	if (vdev) {
-		vsid = vdev->core.virt_id;
-		ret = arm_smmu_vevent_queue(vdev, evt);
-	}
-	rcu_read_unlock();
-
-	trace_arm_smmu_vevent(smmu->dev, sid, vsid, FIELD_GET(EVTQ_0_ID, evt[0]),
-			      ret);
+	arm_smmu_vevent_forward(smmu, evt);
 	return true;
 }
 

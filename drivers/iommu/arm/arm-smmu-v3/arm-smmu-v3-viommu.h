@@ -9,6 +9,7 @@
  * arm-smmu-v3-vinvalidate.c	takes an array of commands from check to issue
  * arm-smmu-v3-cmdq-error.c	issues a batch and brings its errors back
  * arm-smmu-v3-vevent.c		turns an event record into the guest's (pure)
+ * arm-smmu-v3-vstall.c		who answers a stalled transaction
  */
 #ifndef _ARM_SMMU_V3_VIOMMU_H
 #define _ARM_SMMU_V3_VIOMMU_H
@@ -109,6 +110,13 @@ const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
 						     unsigned int type);
 bool arm_smmu_master_can_nest(struct arm_smmu_master *master);
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt);
+bool arm_smmu_vevent_still_guests(struct arm_smmu_device *smmu, u32 sid);
+void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt);
+
+/* arm-smmu-v3-vstall.c */
+int arm_smmu_report_stall(struct arm_smmu_master *master, const u64 *evt,
+			  struct iopf_fault *fault);
+void arm_smmu_fault_sync(struct device *dev);
 
 /* arm-smmu-v3-nested.c */
 int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
@@ -161,6 +169,14 @@ static inline void arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
 
 #define arm_smmu_hw_info NULL
 #define arm_smmu_viommu_ops NULL
+#define arm_smmu_fault_sync NULL
+
+static inline int arm_smmu_report_stall(struct arm_smmu_master *master,
+					const u64 *evt,
+					struct iopf_fault *fault)
+{
+	return iommu_report_device_fault(master->dev, fault);
+}
 
 static inline bool arm_smmu_vevent_report(struct arm_smmu_device *smmu,
 					  const u64 *evt)
@@ -219,6 +235,13 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 				     struct iommufd_invalidate_report *report);
 #if IS_ENABLED(CONFIG_KUNIT)
 bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master);
+
+/* Of the driver itself, for a test that takes the place of the hardware */
+extern struct iommu_ops arm_smmu_ops;
+irqreturn_t arm_smmu_evtq_thread(int irq, void *dev);
+int arm_smmu_insert_master(struct arm_smmu_device *smmu,
+			   struct arm_smmu_master *master);
+void arm_smmu_remove_master(struct arm_smmu_master *master);
 #endif
 
 #endif
