@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit: what an attach makes of the STEs of a device, the memory attributes of
+ * stage 2, and what a vIOMMU is allowed to be
+ */
+#include <kunit/test.h>
+#include <linux/bitfield.h>
+#include <linux/io-pgtable.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/iommufd.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-nested-model.h"
+#include "arm-smmu-v3-viommu.h"
+
+#define TEST_SID		0x30
+#define TEST_VSID		0x99
+#define TEST_CTXPTR		0x40010000ULL
+
+#define TEST_STE_ABORT		(STRTAB_STE_0_V |			\
+				 FIELD_PREP(STRTAB_STE_0_CFG,		\
+					    STRTAB_STE_0_CFG_ABORT))
+#define TEST_STE_BYPASS		(STRTAB_STE_0_V |			\
+				 FIELD_PREP(STRTAB_STE_0_CFG,		\
+					    STRTAB_STE_0_CFG_BYPASS))
+#define TEST_STE_S1		(STRTAB_STE_0_V | TEST_CTXPTR |		\
+				 FIELD_PREP(STRTAB_STE_0_CFG,		\
+					    STRTAB_STE_0_CFG_S1_TRANS))
+#define TEST_STE_EATS		FIELD_PREP(STRTAB_STE_1_EATS,		\
+					   STRTAB_STE_1_EATS_TRANS)
+#define TEST_ATC_INV		(CMDQ_OP_ATC_INV |			\
+				 FIELD_PREP(CMDQ_ATC_0_SID, TEST_SID))
+
+static const struct nested_model_conf conf_plain;
+
+static const struct nested_model_conf conf_fwb = {
+	.fwb = true,
+};
+
+static const struct nested_model_conf conf_ats = {
+	.ats = true,
+};
+
+static unsigned int ste_cfg(struct nested_model *m, u32 sid)
+{
+	return FIELD_GET(STRTAB_STE_0_CFG, nested_model_ste(m, sid, 0));
+}
+
+/*
+ * Stage 2 descriptors
+ */
+
+/* MemAttr[3:0], what they are called in IHI 0070 section 13.1.5 and DDI 0487 */
+#define PTE_MEMATTR		GENMASK_ULL(5, 2)
+#define MEMATTR_DEV_NGNRE	0x1	/* both encodings */
+#define MEMATTR_NC		0x5	/* both encodings */
+#define MEMATTR_FWB_WB		0x6	/* S2FWB: Write-Back whatever stage 1 says */
+#define MEMATTR_WB		0xf	/* no S2FWB: Write-Back, if stage 1 agrees */
+
+#define PTE_TYPE		GENMASK_ULL(1, 0)
+#define PTE_ADDR		GENMASK_ULL(47, 12)
+
+/* The descriptor of a page, 4K granule: three levels from 1 on, or four from 0 */
+static u64 s2_pte(struct io_pgtable_ops *ops, unsigned long iova)
+{
+	const struct io_pgtable_cfg *cfg = &io_pgtable_ops_to_pgtable(ops)->cfg;
+	/* 64 - tsz bits in all; 9 each level but the first, which has the rest */
+	unsigned int bits = 64 - cfg->arm_lpae_s2_cfg.vtcr.tsz;
+	unsigned int sl0 = cfg->arm_lpae_s2_cfg.vtcr.sl;
+	unsigned int shift = sl0 == 2 ? 39 : sl0 == 1 ? 30 : 21;
+	u64 *table = phys_to_virt(cfg->arm_lpae_s2_cfg.vttbr);
+	unsigned long index = (iova & GENMASK(bits - 1, 0)) >> shift;
+	u64 pte;
+
+	for (;;) {
+		pte = le64_to_cpu(((__le64 *)table)[index]);
+		if (shift == 12 || (pte & PTE_TYPE) != 3)
+			return pte;
+		table = phys_to_virt(pte & PTE_ADDR);
+		shift -= 9;
+		index = (iova >> shift) & 0x1ff;
+	}
+}
+
+static const struct {
+	int prot;
+	u8 plain;
+	u8 fwb;
+} s2_prots[] = {
+	{ IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE, MEMATTR_WB, MEMATTR_FWB_WB },
+	{ IOMMU_READ | IOMMU_CACHE, MEMATTR_WB, MEMATTR_FWB_WB },
+	{ IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_CACHE, MEMATTR_WB, MEMATTR_FWB_WB },
+	{ IOMMU_READ | IOMMU_WRITE, MEMATTR_NC, MEMATTR_NC },
+	{ IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO, MEMATTR_DEV_NGNRE,
+	  MEMATTR_DEV_NGNRE },
+	/* An MSI doorbell */
+	{ IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO, MEMATTR_DEV_NGNRE,
+	  MEMATTR_DEV_NGNRE },
+	/* A device's memory does not become cached by asking for it */
+	{ IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO | IOMMU_CACHE, MEMATTR_DEV_NGNRE,
+	  MEMATTR_DEV_NGNRE },
+};
+
+static void s2_expect_attrs(struct kunit *test, struct io_pgtable_ops *ops,
+			    bool fwb)
+{
+	unsigned long iova;
+	size_t mapped;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(s2_prots); i++) {
+		iova = 0x40000000 + i * SZ_4K;
+		mapped = 0;
+		KUNIT_ASSERT_EQ(test, 0,
+				ops->map_pages(ops, iova, 0x80000000 + i * SZ_4K,
+					       SZ_4K, 1, s2_prots[i].prot,
+					       GFP_KERNEL, &mapped));
+		KUNIT_EXPECT_EQ_MSG(test, FIELD_GET(PTE_MEMATTR,
+						    s2_pte(ops, iova)),
+				    fwb ? s2_prots[i].fwb : s2_prots[i].plain,
+				    "prot 0x%x", s2_prots[i].prot);
+		KUNIT_EXPECT_EQ(test, s2_pte(ops, iova) & PTE_ADDR,
+				0x80000000 + i * SZ_4K);
+		ops->unmap_pages(ops, iova, SZ_4K, 1, NULL);
+	}
+
+	/* A block is no different */
+	mapped = 0;
+	KUNIT_ASSERT_EQ(test, 0,
+			ops->map_pages(ops, SZ_1G, SZ_1G, SZ_2M, 1,
+				       IOMMU_READ | IOMMU_CACHE, GFP_KERNEL,
+				       &mapped));
+	KUNIT_EXPECT_EQ(test, s2_pte(ops, SZ_1G) & PTE_TYPE, 1);
+	KUNIT_EXPECT_EQ(test, FIELD_GET(PTE_MEMATTR, s2_pte(ops, SZ_1G)),
+			fwb ? MEMATTR_FWB_WB : MEMATTR_WB);
+	ops->unmap_pages(ops, SZ_1G, SZ_2M, 1, NULL);
+}
+
+/* A nest parent has the encoding that its STE says, bit 89; others have none */
+static void s2_test(struct kunit *test, const struct nested_model_conf *conf,
+		    u32 flags, bool fwb)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, conf);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-s2", &sid, 1);
+	struct iommu_domain *domain;
+	struct io_pgtable_ops *ops;
+
+	/* Without nesting the driver has it that stage 1 is preferred */
+	if (!(flags & IOMMU_HWPT_ALLOC_NEST_PARENT))
+		m->smmu.features &= ~ARM_SMMU_FEAT_TRANS_S1;
+	domain = nested_model_parent(d, flags);
+	ops = to_smmu_domain(domain)->pgtbl_ops;
+	s2_expect_attrs(test, ops, fwb);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, domain, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, TEST_SID), STRTAB_STE_0_CFG_S2_TRANS);
+	KUNIT_EXPECT_EQ(test, (nested_model_ste(m, TEST_SID, 1) >> 25) & 1, fwb);
+}
+
+static void s2_test_fwb(struct kunit *test)
+{
+	s2_test(test, &conf_fwb, IOMMU_HWPT_ALLOC_NEST_PARENT, true);
+}
+
+static void s2_test_no_fwb(struct kunit *test)
+{
+	s2_test(test, &conf_plain, IOMMU_HWPT_ALLOC_NEST_PARENT, false);
+}
+
+/* What is no nest parent is as it was */
+static void s2_test_host(struct kunit *test)
+{
+	s2_test(test, &conf_fwb, 0, false);
+}
+
+/* S2FWB is about the tables, so it is in every STE that has them */
+static void s2_test_nested(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_fwb);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-s2", &sid, 1);
+	struct nested_model_viommu *v;
+	struct iommu_domain *parent;
+
+	/* With it CANWBS is not asked for */
+	d->iommu.fwspec->flags &= ~IOMMU_FWSPEC_PCI_RC_CANWBS;
+	parent = nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	v = nested_model_viommu(d, parent);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d, TEST_VSID));
+
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_S1, 0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, TEST_SID), STRTAB_STE_0_CFG_NESTED);
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(m, TEST_SID, 1) &
+					STRTAB_STE_1_S2FWB);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_BYPASS,
+								   0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, TEST_SID), STRTAB_STE_0_CFG_S2_TRANS);
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(m, TEST_SID, 1) &
+					STRTAB_STE_1_S2FWB);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_ABORT,
+								   0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, nested_model_ste(m, TEST_SID, 1), 0);
+}
+
+/* Neither S2FWB nor CANWBS: no vIOMMU, and no device behind one */
+static void s2_test_neither(struct kunit *test)
+{
+	const u32 sid = TEST_SID, sid2 = TEST_SID + 1;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-s2", &sid, 1);
+	struct nested_model_dev *bad =
+		nested_model_dev(m, "arm-smmu-v3-noncoherent", &sid2, 1);
+	struct nested_model_viommu *v;
+	struct iommu_domain *parent;
+
+	bad->iommu.fwspec->flags &= ~IOMMU_FWSPEC_PCI_RC_CANWBS;
+	KUNIT_EXPECT_NULL(test,
+			  arm_smmu_ops.viommu_ops(bad->dev,
+						  IOMMU_VIOMMU_TYPE_ARM_SMMUV3));
+
+	parent = nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	v = nested_model_viommu(d, parent);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, nested_model_vdev(v, bad, TEST_VSID));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			nested_model_attach(bad,
+					    nested_model_nested(v, TEST_STE_BYPASS,
+								0),
+					    NULL));
+	/* The parent alone is the host's stage 2 */
+	KUNIT_EXPECT_EQ(test, 0, nested_model_attach(bad, parent, NULL));
+}
+
+static struct kunit_case s2_cases[] = {
+	KUNIT_CASE(s2_test_fwb),
+	KUNIT_CASE(s2_test_no_fwb),
+	KUNIT_CASE(s2_test_host),
+	KUNIT_CASE(s2_test_nested),
+	KUNIT_CASE(s2_test_neither),
+	{}
+};
+
+static struct kunit_suite s2_suite = {
+	.name = "arm-smmu-v3-nested-s2",
+	.test_cases = s2_cases,
+};
+
+/*
+ * Streams, vSIDs, VMIDs
+ */
+
+/* Three streams, one device: each STE is written, and told to the SMMU */
+static void attach_test_streams(struct kunit *test)
+{
+	static const u32 sids[] = { TEST_SID, TEST_SID + 5, TEST_SID + 2 };
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d =
+		nested_model_dev(m, "arm-smmu-v3-streams", sids,
+				 ARRAY_SIZE(sids));
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct iommu_domain *bypass = nested_model_nested(v, TEST_STE_BYPASS, 0);
+	struct iommu_domain *abort = nested_model_nested(v, TEST_STE_ABORT, 0);
+	u64 evt[EVTQ_ENT_DWORDS] = {};
+	unsigned int from, i;
+
+	from = nested_model_issued(m);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, bypass, NULL));
+	for (i = 0; i < ARRAY_SIZE(sids); i++) {
+		KUNIT_EXPECT_EQ(test, ste_cfg(m, sids[i]),
+				STRTAB_STE_0_CFG_S2_TRANS);
+		KUNIT_EXPECT_EQ(test,
+				FIELD_GET(STRTAB_STE_2_S2VMID,
+					  nested_model_ste(m, sids[i], 2)),
+				v->smmu.limits.vmid);
+		KUNIT_EXPECT_GE(test,
+				nested_model_count(m, from, CMDQ_OP_CFGI_STE,
+						   sids[i]), 1);
+	}
+	/* and no other */
+	KUNIT_EXPECT_EQ(test, nested_model_ste(m, TEST_SID + 1, 0), 0);
+
+	/* Whichever stream it is, its events are the guest's */
+	for (i = 0; i < ARRAY_SIZE(sids); i++) {
+		evt[0] = FIELD_PREP(EVTQ_0_ID, 0x05) |
+			 FIELD_PREP(EVTQ_0_SID, sids[i]);
+		KUNIT_EXPECT_TRUE(test, arm_smmu_vevent_report(&m->smmu, evt));
+	}
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, abort, NULL));
+	for (i = 0; i < ARRAY_SIZE(sids); i++)
+		KUNIT_EXPECT_EQ(test, ste_cfg(m, sids[i]),
+				STRTAB_STE_0_CFG_ABORT);
+
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, arm_smmu_ops.blocked_domain, NULL));
+	for (i = 0; i < ARRAY_SIZE(sids); i++) {
+		evt[0] = FIELD_PREP(EVTQ_0_ID, 0x05) |
+			 FIELD_PREP(EVTQ_0_SID, sids[i]);
+		KUNIT_EXPECT_FALSE(test, arm_smmu_vevent_report(&m->smmu, evt));
+	}
+}
+
+/* A vSID stands for one stream, so such a device can't have a guest's stage 1 */
+static void attach_test_streams_refused(struct kunit *test)
+{
+	static const u32 sids[] = { TEST_SID, TEST_SID + 1 };
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d =
+		nested_model_dev(m, "arm-smmu-v3-streams", sids,
+				 ARRAY_SIZE(sids));
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct nested_model_dev *none;
+	unsigned int from;
+
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, nested_model_vdev(v, d, TEST_VSID));
+	none = nested_model_dev(m, "arm-smmu-v3-no-stream", sids, 0);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, nested_model_vdev(v, none, TEST_VSID));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&m->smmu.vdevs));
+
+	from = nested_model_issued(m);
+	KUNIT_EXPECT_EQ(test, -ENOENT,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_S1, 0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, nested_model_issued(m), from);
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sids[0]), STRTAB_STE_0_CFG_ABORT);
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sids[1]), STRTAB_STE_0_CFG_ABORT);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&m->smmu.nested_sids));
+}
+
+/* The vDEVICE may come late, while the device is on bypass or abort */
+static void attach_test_late_vdev(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-late", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct iommu_domain *s1 = nested_model_nested(v, TEST_STE_S1, 0);
+
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_ABORT,
+								   0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, -ENOENT, nested_model_attach(d, s1, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_ABORT);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(d, nested_model_nested(v, TEST_STE_BYPASS,
+								   0),
+					    NULL));
+	KUNIT_EXPECT_EQ(test, -ENOENT, nested_model_attach(d, s1, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_S2_TRANS);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d, TEST_VSID));
+	KUNIT_EXPECT_EQ(test, 0, nested_model_attach(d, s1, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_NESTED);
+}
+
+/* Two vIOMMUs on a parent and one on another: three VMIDs beside the parents' */
+static void attach_test_vmids(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-vmid", &sid, 1);
+	struct iommu_domain *parent[2], *s1;
+	struct nested_model_viommu *v[3];
+	u16 vmids[5];
+	unsigned int i, j;
+
+	parent[0] = nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	parent[1] = nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	for (i = 0; i < 3; i++)
+		v[i] = nested_model_viommu(d, parent[i / 2]);
+
+	for (i = 0; i < 2; i++)
+		vmids[i] = to_smmu_domain(parent[i])->s2_cfg.vmid;
+	for (i = 0; i < 3; i++)
+		vmids[2 + i] = v[i]->smmu.limits.vmid;
+	for (i = 0; i < 5; i++) {
+		KUNIT_EXPECT_NE(test, vmids[i], 0);
+		for (j = 0; j < i; j++)
+			KUNIT_EXPECT_NE(test, vmids[i], vmids[j]);
+	}
+
+	/* Each with the VMID of its own and the stage 2 of its parent */
+	for (i = 0; i < 3; i++) {
+		s1 = nested_model_nested(v[i], TEST_STE_BYPASS, 0);
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, s1, NULL));
+		KUNIT_EXPECT_EQ(test,
+				FIELD_GET(STRTAB_STE_2_S2VMID,
+					  nested_model_ste(m, sid, 2)),
+				vmids[2 + i]);
+		KUNIT_EXPECT_EQ(test,
+				nested_model_ste(m, sid, 3),
+				io_pgtable_ops_to_pgtable(
+					to_smmu_domain(parent[i / 2])->pgtbl_ops)
+					->cfg.arm_lpae_s2_cfg.vttbr);
+	}
+}
+
+/* A VMID is invalidated before its number is free, and no number gets lost */
+static void attach_test_vmid_reuse(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	/* 4 VMIDs: not 0, one for the parent, two for vIOMMUs */
+	const struct nested_model_conf conf = { .vmid_bits = 2 };
+	struct nested_model *m = nested_model(test, &conf);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-vmid", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v[3];
+	struct iommu_domain *none;
+	unsigned int from, i, n;
+	u16 vmid;
+
+	for (i = 0; i < 3; i++) {
+		v[i] = kunit_kzalloc(test, sizeof(*v[i]), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, v[i]);
+	}
+	for (i = 0; i < 10; i++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[0], d, parent));
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[1], d, parent));
+		KUNIT_EXPECT_EQ(test, -ENOSPC,
+				nested_model_viommu_init(v[2], d, parent));
+		none = arm_smmu_ops.domain_alloc_user(d->dev,
+						      IOMMU_HWPT_ALLOC_NEST_PARENT,
+						      NULL, NULL);
+		KUNIT_ASSERT_TRUE(test, IS_ERR(none));
+		KUNIT_EXPECT_EQ(test, PTR_ERR(none), -ENOSPC);
+
+		from = nested_model_issued(m);
+		vmid = v[0]->smmu.limits.vmid;
+		nested_model_viommu_destroy(v[0]);
+		for (n = 0; from != nested_model_issued(m);
+		     from = nested_model_next(from))
+			n += nested_model_cmd(m, from, 0) ==
+			     (CMDQ_OP_TLBI_S12_VMALL |
+			      FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
+		KUNIT_EXPECT_EQ(test, n, 1);
+
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[2], d, parent));
+		KUNIT_EXPECT_EQ(test, v[2]->smmu.limits.vmid, vmid);
+		nested_model_viommu_destroy(v[1]);
+		nested_model_viommu_destroy(v[2]);
+	}
+}
+
+/*
+ * A nest parent is of one SMMU: its VMID is from there, and an unmap invalidates
+ * there.
+ */
+static void attach_test_other_smmu(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model *other = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-first", &sid, 1);
+	struct nested_model_dev *d2 =
+		nested_model_dev(other, "arm-smmu-v3-second", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct iommu_domain *plain = nested_model_parent(d, 0);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct nested_model_viommu *v2 = kunit_kzalloc(test, sizeof(*v2), GFP_KERNEL);
+	struct iommu_domain *bypass = nested_model_nested(v, TEST_STE_BYPASS, 0);
+
+	KUNIT_ASSERT_NOT_NULL(test, v2);
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_viommu_init(v2, d2, parent));
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_viommu_init(v2, d, plain));
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_vdev(v, d2, TEST_VSID));
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_attach(d2, bypass, NULL));
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_attach(d2, parent, NULL));
+	/* Nothing of the second SMMU's is used up */
+	KUNIT_EXPECT_TRUE(test, ida_is_empty(&other->smmu.vmid_map));
+}
+
+static struct kunit_case attach_cases[] = {
+	KUNIT_CASE(attach_test_streams),
+	KUNIT_CASE(attach_test_streams_refused),
+	KUNIT_CASE(attach_test_late_vdev),
+	KUNIT_CASE(attach_test_vmids),
+	KUNIT_CASE(attach_test_vmid_reuse),
+	KUNIT_CASE(attach_test_other_smmu),
+	{}
+};
+
+static struct kunit_suite attach_suite = {
+	.name = "arm-smmu-v3-nested-attach",
+	.test_cases = attach_cases,
+};
+
+/*
+ * ATS
+ */
+
+struct ats_test {
+	struct nested_model *m;
+	struct nested_model_dev *d;
+	struct iommu_domain *parent;
+	struct nested_model_viommu *v;
+};
+
+static struct ats_test *ats_setup(struct kunit *test,
+				  const struct nested_model_conf *conf)
+{
+	struct ats_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->m = nested_model(test, conf);
+	t->d = nested_model_pci_dev(t->m, TEST_SID);
+	t->parent = nested_model_parent(t->d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	t->v = nested_model_viommu(t->d, t->parent);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(t->v, t->d, TEST_VSID));
+	return t;
+}
+
+static unsigned int ats_eats(struct ats_test *t)
+{
+	return FIELD_GET(STRTAB_STE_1_EATS, nested_model_ste(t->m, TEST_SID, 1));
+}
+
+/* The STE and the device agree, and this is what they say */
+static void expect_ats(struct kunit *test, struct ats_test *t, bool on)
+{
+	KUNIT_EXPECT_EQ(test, ats_eats(t),
+			on ? STRTAB_STE_1_EATS_TRANS : STRTAB_STE_1_EATS_ABT);
+	KUNIT_EXPECT_EQ(test, !!(t->d->ats_ctrl & PCI_ATS_CTRL_ENABLE), on);
+	KUNIT_EXPECT_EQ(test, !!t->d->master.ats_enabled, on);
+}
+
+/*
+ * On and off again with stage 1 in use, as a guest does it with an STE: the STE
+ * changes by one write, and the device asks for translations only while it says
+ * that it may.
+ */
+static void ats_test_switch(struct kunit *test)
+{
+	struct ats_test *t = ats_setup(test, &conf_ats);
+	struct iommu_domain *off = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct iommu_domain *on =
+		nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS);
+	unsigned int from, i;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, off, NULL));
+	expect_ats(test, t, false);
+
+	for (i = 0; i < 2; i++) {
+		from = nested_model_issued(t->m);
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+		expect_ats(test, t, true);
+		KUNIT_EXPECT_EQ(test, t->d->ats_writes, 2 * i + 1);
+		KUNIT_EXPECT_EQ(test, 1,
+				nested_model_count(t->m, from, CMDQ_OP_CFGI_STE,
+						   TEST_SID));
+		/* First the STE, then the device */
+		KUNIT_EXPECT_EQ(test,
+				FIELD_GET(STRTAB_STE_1_EATS,
+					  t->d->ste_at_write),
+				STRTAB_STE_1_EATS_TRANS);
+
+		from = nested_model_issued(t->m);
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, off, NULL));
+		expect_ats(test, t, false);
+		KUNIT_EXPECT_EQ(test, t->d->ats_writes, 2 * i + 2);
+		KUNIT_EXPECT_EQ(test, 1,
+				nested_model_count(t->m, from, CMDQ_OP_CFGI_STE,
+						   TEST_SID));
+		/* First the device, then the STE, and nothing is left in the ATC */
+		KUNIT_EXPECT_EQ(test,
+				FIELD_GET(STRTAB_STE_1_EATS,
+					  t->d->ste_at_write),
+				STRTAB_STE_1_EATS_TRANS);
+		KUNIT_EXPECT_EQ(test, t->d->cmds_at_write, from);
+		KUNIT_EXPECT_GE(test,
+				nested_model_count(t->m, from, CMDQ_OP_ATC_INV,
+						   TEST_SID), 1);
+	}
+
+	/* Another of the guest's STEs with ATS: it stays on, the ATC is emptied */
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+	i = t->d->ats_writes;
+	from = nested_model_issued(t->m);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d,
+					    nested_model_nested(t->v, TEST_STE_S1,
+								TEST_STE_EATS),
+					    NULL));
+	expect_ats(test, t, true);
+	KUNIT_EXPECT_EQ(test, t->d->ats_writes, i);
+	KUNIT_EXPECT_GE(test,
+			nested_model_count(t->m, from, CMDQ_OP_ATC_INV, TEST_SID),
+			1);
+}
+
+/* Only stage 1 and the host's own stage 2 have it, the VMM's bypass does not */
+static void ats_test_configs(struct kunit *test)
+{
+	struct ats_test *t = ats_setup(test, &conf_ats);
+	struct iommu_domain *on =
+		nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS);
+	struct iommu_domain *bypass =
+		nested_model_nested(t->v, TEST_STE_BYPASS, TEST_STE_EATS);
+	struct iommu_domain *abort =
+		nested_model_nested(t->v, TEST_STE_ABORT, TEST_STE_EATS);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, t->parent, NULL));
+	expect_ats(test, t, true);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, bypass, NULL));
+	expect_ats(test, t, false);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+	expect_ats(test, t, true);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, abort, NULL));
+	expect_ats(test, t, false);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, arm_smmu_ops.blocked_domain,
+					    NULL));
+	expect_ats(test, t, false);
+}
+
+/* What the guest asks for and is not there */
+static void ats_test_absent(struct kunit *test)
+{
+	static const char *const what[] = { "SMMU", "root complex", "device" };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(what); i++) {
+		struct ats_test *t = ats_setup(test, i ? &conf_ats : &conf_plain);
+		struct iommu_domain *on =
+			nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS);
+
+		if (i == 1)
+			t->d->iommu.fwspec->flags &= ~IOMMU_FWSPEC_PCI_RC_ATS;
+		if (i == 2)
+			t->d->pdev.ats_cap = 0;
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+		KUNIT_EXPECT_EQ_MSG(test, ste_cfg(t->m, TEST_SID),
+				    STRTAB_STE_0_CFG_NESTED, "no ATS in the %s",
+				    what[i]);
+		expect_ats(test, t, false);
+		KUNIT_EXPECT_EQ(test, t->d->ats_writes, 0);
+	}
+}
+
+/* One ATC_INV of the guest's; returns its errno and what the SMMU got */
+static int ats_inv(struct kunit *test, struct ats_test *t, u64 w0, u64 w1,
+		   u64 *host)
+{
+	const __le64 cmd[2] = {
+		cpu_to_le64(w0 | CMDQ_OP_ATC_INV |
+			    FIELD_PREP(CMDQ_ATC_0_SID, TEST_VSID)),
+		cpu_to_le64(w1),
+	};
+	struct iommu_user_data_array array = {
+		.type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+		.uptr = (void __user *)t->m->uaddr,
+		.entry_len = sizeof(cmd),
+		.entry_num = 1,
+	};
+	struct iommufd_invalidate_report report = {};
+	unsigned int from = nested_model_issued(t->m);
+	int ret;
+
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user(array.uptr, cmd, sizeof(cmd)));
+	ret = t->v->smmu.core.ops->cache_invalidate_user(&t->v->smmu.core, &array,
+							 &report);
+	KUNIT_EXPECT_EQ(test, array.entry_num, !ret);
+	KUNIT_ASSERT_EQ(test,
+			nested_model_count(t->m, from, CMDQ_OP_ATC_INV, ~0U), !ret);
+	/* CMD_SYNCs around it are the driver's business */
+	while (!ret && FIELD_GET(CMDQ_0_OP, nested_model_cmd(t->m, from, 0)) !=
+			       CMDQ_OP_ATC_INV)
+		from = nested_model_next(from);
+	host[0] = nested_model_cmd(t->m, from, 0);
+	host[1] = nested_model_cmd(t->m, from, 1);
+	return ret;
+}
+
+/* ATC_INV reaches a device with ATS, as the command of its StreamID */
+static void ats_test_inv(struct kunit *test)
+{
+	struct ats_test *t = ats_setup(test, &conf_ats);
+	u64 host[2];
+
+	KUNIT_EXPECT_EQ(test, 0, ats_inv(test, t, 0, TEST_CTXPTR | 3, host));
+	KUNIT_EXPECT_EQ(test, host[0], TEST_ATC_INV);
+	KUNIT_EXPECT_EQ(test, host[1], TEST_CTXPTR | 3);
+	/* IDR1.SSIDSIZE is 0 */
+	KUNIT_EXPECT_EQ(test, -EIO, ats_inv(test, t, CMDQ_0_SSV, 0, host));
+
+	t->d->pdev.ats_cap = 0;
+	KUNIT_EXPECT_EQ(test, -EIO, ats_inv(test, t, 0, 0, host));
+	t->d->pdev.ats_cap = 0x100;
+	t->d->iommu.fwspec->flags &= ~IOMMU_FWSPEC_PCI_RC_ATS;
+	KUNIT_EXPECT_EQ(test, -EIO, ats_inv(test, t, 0, 0, host));
+
+	t = ats_setup(test, &conf_plain);
+	KUNIT_EXPECT_EQ(test, -EIO, ats_inv(test, t, 0, 0, host));
+}
+
+/* With PASIDs of 3 bits */
+static void ats_test_inv_pasid(struct kunit *test)
+{
+	const struct nested_model_conf conf = { .ats = true, .ssid_bits = 3 };
+	struct ats_test *t = ats_setup(test, &conf);
+	u64 ssid, host[2];
+
+	for (ssid = 0; ssid < 16; ssid++) {
+		u64 w0 = CMDQ_0_SSV | FIELD_PREP(CMDQ_ATC_0_SSID, ssid);
+
+		KUNIT_EXPECT_EQ_MSG(test, ats_inv(test, t, w0, 0, host),
+				    ssid < 8 ? 0 : -EIO, "PASID %llu", ssid);
+		if (ssid < 8)
+			KUNIT_EXPECT_EQ(test, host[0], w0 | TEST_ATC_INV);
+	}
+	/* Not asked for, not passed */
+	KUNIT_EXPECT_EQ(test, 0,
+			ats_inv(test, t, FIELD_PREP(CMDQ_ATC_0_SSID, 5) |
+					 CMDQ_ATC_0_GLOBAL, 0, host));
+	KUNIT_EXPECT_EQ(test, host[0], TEST_ATC_INV);
+}
+
+static struct kunit_case ats_cases[] = {
+	KUNIT_CASE(ats_test_switch),
+	KUNIT_CASE(ats_test_configs),
+	KUNIT_CASE(ats_test_absent),
+	KUNIT_CASE(ats_test_inv),
+	KUNIT_CASE(ats_test_inv_pasid),
+	{}
+};
+
+static struct kunit_suite ats_suite = {
+	.name = "arm-smmu-v3-nested-ats",
+	.test_cases = ats_cases,
+};
+
+kunit_test_suites(&s2_suite, &attach_suite, &ats_suite);

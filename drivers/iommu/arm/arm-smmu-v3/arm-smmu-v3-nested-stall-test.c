@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit: events and stalled transactions of devices on nested domains
+ *
+ * From the SMMU's record in the event queue, through the driver's event thread, to
+ * the vEVENTQ, to a fault queue, or to nobody; and the CMD_RESUME that a stalled
+ * transaction gets in return. The domain's iopf_handler takes the place of
+ * iommufd's fault queue.
+ */
+#include <kunit/test.h>
+#include <linux/bitfield.h>
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/list.h>
+
+#include "arm-smmu-v3.h"
+#include "arm-smmu-v3-nested-model.h"
+#include "arm-smmu-v3-viommu.h"
+
+#define TEST_SID		0x21
+#define TEST_VSID		0x4200
+#define TEST_STAG		0x55
+#define TEST_ADDR		0x123456789000ULL
+#define TEST_CTXPTR		0x40010000ULL
+
+#define TEST_STE_S1		(STRTAB_STE_0_V | TEST_CTXPTR |		\
+				 FIELD_PREP(STRTAB_STE_0_CFG,		\
+					    STRTAB_STE_0_CFG_S1_TRANS))
+
+/* What iommufd's fault queue would hold */
+struct stall_queue {
+	struct iommu_domain *domain;
+	struct iommu_attach_handle handle;
+	struct list_head groups;
+	unsigned int count;
+	/* Optional: the handler waits in between */
+	struct completion *entered;
+	struct completion *proceed;
+};
+
+struct stall_test {
+	struct nested_model *m;
+	struct nested_model_dev *d;
+	struct iommu_domain *parent;
+	struct nested_model_viommu *v;
+};
+
+static int stall_handler(struct iopf_group *group)
+{
+	struct stall_queue *q = group->attach_handle->domain->fault_data;
+
+	if (q->entered) {
+		complete(q->entered);
+		wait_for_completion(q->proceed);
+	}
+	iopf_group_dequeue(group);
+	list_add_tail(&group->node, &q->groups);
+	q->count++;
+	return 0;
+}
+
+static struct stall_test *stall_setup(struct kunit *test,
+				      const struct nested_model_conf *conf)
+{
+	const u32 sid = TEST_SID;
+	struct stall_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->m = nested_model(test, conf);
+	t->d = nested_model_dev(t->m, "arm-smmu-v3-stall", &sid, 1);
+	/* As dma-can-stall in the device tree */
+	if (conf->stall_model == IDR0_STALL_MODEL_STALL)
+		t->d->master.stall_enabled = true;
+	t->parent = nested_model_parent(t->d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	t->v = nested_model_viommu(t->d, t->parent);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(t->v, t->d, TEST_VSID));
+	return t;
+}
+
+static void stall_drop(void *data)
+{
+	struct stall_queue *q = data;
+	struct iopf_group *group, *next;
+
+	list_for_each_entry_safe(group, next, &q->groups, node) {
+		list_del(&group->node);
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+	}
+}
+
+/* A nested domain with a fault queue, and the device on it */
+static struct stall_queue *stall_queue(struct kunit *test, struct stall_test *t)
+{
+	struct stall_queue *q = kunit_kzalloc(test, sizeof(*q), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, q);
+	INIT_LIST_HEAD(&q->groups);
+	q->domain = nested_model_nested(t->v, TEST_STE_S1, 0);
+	q->domain->iopf_handler = stall_handler;
+	q->domain->fault_data = q;
+	q->handle.domain = q->domain;
+	if (!t->d->master.iopf_enabled)
+		KUNIT_ASSERT_EQ(test, 0,
+				arm_smmu_ops.dev_enable_feat(t->d->dev,
+							     IOMMU_DEV_FEAT_IOPF));
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, q->domain, &q->handle));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stall_drop, q));
+	return q;
+}
+
+static void stall_event(struct stall_test *t, u32 sid, u64 w1)
+{
+	const u64 evt[EVTQ_ENT_DWORDS] = {
+		FIELD_PREP(EVTQ_0_ID, EVT_ID_TRANSLATION_FAULT) |
+			FIELD_PREP(EVTQ_0_SID, sid),
+		FIELD_PREP(EVTQ_1_STAG, TEST_STAG) | EVTQ_1_STALL | w1,
+		TEST_ADDR,
+		~0ULL,
+	};
+
+	nested_model_event(t->m, evt);
+}
+
+/* Answer all that waits, as a write to the fault queue's file does */
+static void stall_answer(struct stall_queue *q,
+			 enum iommu_page_response_code code)
+{
+	struct iopf_group *group, *next;
+
+	list_for_each_entry_safe(group, next, &q->groups, node) {
+		list_del(&group->node);
+		iopf_group_response(group, code);
+		iopf_free_group(group);
+	}
+}
+
+/* From command @from on there is just one CMD_RESUME, and it is this */
+static void expect_resume(struct kunit *test, struct stall_test *t,
+			  unsigned int from, u32 sid, u16 stag, u64 resp)
+{
+	KUNIT_ASSERT_EQ(test, 1,
+			nested_model_count(t->m, from, CMDQ_OP_RESUME, ~0U));
+	while (FIELD_GET(CMDQ_0_OP, nested_model_cmd(t->m, from, 0)) !=
+	       CMDQ_OP_RESUME)
+		from = nested_model_next(from);
+	KUNIT_EXPECT_EQ(test, nested_model_cmd(t->m, from, 0),
+			CMDQ_OP_RESUME | FIELD_PREP(CMDQ_RESUME_0_SID, sid) |
+				FIELD_PREP(CMDQ_RESUME_0_RESP, resp));
+	KUNIT_EXPECT_EQ(test, nested_model_cmd(t->m, from, 1),
+			FIELD_PREP(CMDQ_RESUME_1_STAG, stag));
+}
+
+static void expect_no_resume(struct kunit *test, struct stall_test *t,
+			     unsigned int from)
+{
+	KUNIT_EXPECT_EQ(test, 0,
+			nested_model_count(t->m, from, CMDQ_OP_RESUME, ~0U));
+}
+
+/* The fault of stall_event(), as the guest sees it if it never stalled */
+static void expect_vevent(struct kunit *test, struct stall_test *t)
+{
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	KUNIT_ASSERT_TRUE(test, nested_model_vevent(t->v, evt));
+	KUNIT_EXPECT_EQ(test, evt[0],
+			FIELD_PREP(EVTQ_0_ID, EVT_ID_TRANSLATION_FAULT) |
+				FIELD_PREP(EVTQ_0_SID, TEST_VSID));
+	KUNIT_EXPECT_EQ(test, evt[1], 0);
+	KUNIT_EXPECT_EQ(test, evt[2], TEST_ADDR);
+	KUNIT_EXPECT_EQ(test, evt[3], 0);
+	KUNIT_EXPECT_FALSE(test, nested_model_vevent(t->v, evt));
+}
+
+static void expect_no_vevent(struct kunit *test, struct stall_test *t)
+{
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	KUNIT_EXPECT_FALSE(test, nested_model_vevent(t->v, evt));
+}
+
+static const struct nested_model_conf conf_stall = {
+	.stall_model = IDR0_STALL_MODEL_STALL,
+};
+
+static const struct nested_model_conf conf_force = {
+	.stall_model = IDR0_STALL_MODEL_FORCE,
+};
+
+/* Read by the VMM, and answered: once retried, once terminated */
+static void stall_test_answer(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	const struct iommu_fault_page_request *prm;
+	struct iopf_group *group;
+	unsigned int from;
+
+	KUNIT_EXPECT_FALSE(test, nested_model_ste(t->m, TEST_SID, 1) &
+					 STRTAB_STE_1_S1STALLD);
+
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, EVTQ_1_RnW);
+	nested_model_irq(t->m);
+	KUNIT_ASSERT_EQ(test, q->count, 1);
+	expect_no_resume(test, t, from);
+	expect_no_vevent(test, t);
+
+	group = list_first_entry(&q->groups, struct iopf_group, node);
+	prm = &group->last_fault.fault.prm;
+	KUNIT_EXPECT_EQ(test, prm->flags, IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
+	KUNIT_EXPECT_EQ(test, prm->grpid, TEST_STAG);
+	KUNIT_EXPECT_EQ(test, prm->addr, TEST_ADDR);
+	KUNIT_EXPECT_EQ(test, prm->perm, IOMMU_FAULT_PERM_READ);
+
+	stall_answer(q, IOMMU_PAGE_RESP_SUCCESS);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_RETRY);
+
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	KUNIT_ASSERT_EQ(test, q->count, 2);
+	expect_no_resume(test, t, from);
+	stall_answer(q, IOMMU_PAGE_RESP_INVALID);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+}
+
+/* The guest has a table of PASIDs of its own; what they fault on is in its queue */
+static void stall_test_pasid(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	const u64 evt[EVTQ_ENT_DWORDS] = {
+		FIELD_PREP(EVTQ_0_ID, EVT_ID_ACCESS_FAULT) | EVTQ_0_SSV |
+			FIELD_PREP(EVTQ_0_SSID, 7) |
+			FIELD_PREP(EVTQ_0_SID, TEST_SID),
+		FIELD_PREP(EVTQ_1_STAG, 0xffff) | EVTQ_1_STALL,
+		TEST_ADDR,
+	};
+	const struct iommu_fault_page_request *prm;
+	struct iopf_group *group;
+
+	nested_model_event(t->m, evt);
+	nested_model_irq(t->m);
+	KUNIT_ASSERT_EQ(test, q->count, 1);
+	group = list_first_entry(&q->groups, struct iopf_group, node);
+	prm = &group->last_fault.fault.prm;
+	KUNIT_EXPECT_EQ(test, prm->flags,
+			IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE |
+				IOMMU_FAULT_PAGE_REQUEST_PASID_VALID);
+	KUNIT_EXPECT_EQ(test, prm->pasid, 7);
+	KUNIT_EXPECT_EQ(test, prm->grpid, 0xffff);
+}
+
+/* Nobody to answer: the STE forbids stalls, or each is terminated at once */
+static void stall_test_no_queue(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	unsigned int from;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(t->m, TEST_SID, 1) &
+					STRTAB_STE_1_S1STALLD);
+	KUNIT_EXPECT_FALSE(test, nested_model_ste(t->m, TEST_SID, 2) &
+					 STRTAB_STE_2_S2S);
+
+	/* An SMMU that stalls nevertheless: not left waiting */
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_vevent(test, t);
+
+	/* And a device that was never said to stall */
+	t->d->master.stall_enabled = false;
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_vevent(test, t);
+}
+
+/* A device that can't stall has S1STALLD set, fault queue or not */
+static void stall_test_cannot(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+
+	t->d->master.stall_enabled = false;
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, q->domain, &q->handle));
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(t->m, TEST_SID, 1) &
+					STRTAB_STE_1_S1STALLD);
+}
+
+/* An SMMU that can but stall, and no fault queue */
+static void stall_test_forced(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_force);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	unsigned int from, i;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	/* S1STALLD is ILLEGAL here, and S2S must be set */
+	KUNIT_EXPECT_FALSE(test, nested_model_ste(t->m, TEST_SID, 1) &
+					 STRTAB_STE_1_S1STALLD);
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(t->m, TEST_SID, 2) &
+					STRTAB_STE_2_S2S);
+
+	for (i = 0; i < 3; i++) {
+		from = nested_model_issued(t->m);
+		stall_event(t, TEST_SID, 0);
+		nested_model_irq(t->m);
+		expect_resume(test, t, from, TEST_SID, TEST_STAG,
+			      CMDQ_RESUME_0_RESP_ABORT);
+		expect_vevent(test, t);
+	}
+}
+
+/* Stage 2 is the host's: neither the fault queue nor the vEVENTQ hear of it */
+static void stall_test_stage2(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_force);
+	struct stall_queue *q = stall_queue(test, t);
+	unsigned int from = nested_model_issued(t->m);
+
+	stall_event(t, TEST_SID, EVTQ_1_S2);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	KUNIT_EXPECT_EQ(test, q->count, 0);
+	expect_no_vevent(test, t);
+}
+
+/* Read from the event queue when the device is off the domain */
+static void stall_test_detached(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	struct stall_queue *other;
+	unsigned int from;
+
+	stall_event(t, TEST_SID, 0);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, arm_smmu_ops.blocked_domain,
+					    NULL));
+	from = nested_model_issued(t->m);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+
+	/* It is not for the next owner of the device */
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, q->domain, &q->handle));
+	stall_event(t, TEST_SID, 0);
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, arm_smmu_ops.blocked_domain,
+					    NULL));
+	other = stall_queue(test, t);
+	from = nested_model_issued(t->m);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	KUNIT_EXPECT_EQ(test, q->count, 0);
+	KUNIT_EXPECT_EQ(test, other->count, 0);
+	expect_no_vevent(test, t);
+
+	/* What comes afterwards is */
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	KUNIT_EXPECT_EQ(test, other->count, 1);
+}
+
+/* From one of a guest's domains to another: the fault goes to where it is now */
+static void stall_test_replaced(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	struct iommu_domain *plain = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct stall_queue *other;
+	unsigned int from;
+
+	stall_event(t, TEST_SID, 0);
+	other = stall_queue(test, t);
+	nested_model_irq(t->m);
+	KUNIT_EXPECT_EQ(test, q->count, 0);
+	KUNIT_EXPECT_EQ(test, other->count, 1);
+
+	stall_event(t, TEST_SID, 0);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, plain, NULL));
+	from = nested_model_issued(t->m);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_vevent(test, t);
+}
+
+struct stall_sync {
+	struct stall_test *t;
+	struct completion done;
+};
+
+static int stall_irq_thread(void *data)
+{
+	struct stall_sync *s = data;
+
+	nested_model_irq(s->t->m);
+	complete(&s->done);
+	return 0;
+}
+
+static int stall_sync_thread(void *data)
+{
+	struct stall_sync *s = data;
+
+	arm_smmu_ops.fault_sync(s->t->d->dev);
+	complete(&s->done);
+	return 0;
+}
+
+/*
+ * A report that has found the fault queue is through when fault_sync() returns:
+ * iommufd empties the queue then, and frees what the report holds.
+ */
+static void stall_test_sync(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	DECLARE_COMPLETION_ONSTACK(entered);
+	DECLARE_COMPLETION_ONSTACK(proceed);
+	struct stall_sync irq = { .t = t }, sync = { .t = t };
+	struct task_struct *irq_task, *sync_task;
+
+	init_completion(&irq.done);
+	init_completion(&sync.done);
+	q->entered = &entered;
+	q->proceed = &proceed;
+
+	stall_event(t, TEST_SID, 0);
+	irq_task = kthread_run(stall_irq_thread, &irq, "stall_irq");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, irq_task);
+	wait_for_completion(&entered);
+
+	sync_task = kthread_run(stall_sync_thread, &sync, "stall_sync");
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, sync_task);
+	KUNIT_EXPECT_EQ(test, 0,
+			wait_for_completion_timeout(&sync.done, HZ / 20));
+	KUNIT_EXPECT_EQ(test, q->count, 0);
+	complete(&proceed);
+	if (!IS_ERR(sync_task)) {
+		wait_for_completion(&sync.done);
+		KUNIT_EXPECT_EQ(test, READ_ONCE(q->count), 1);
+	}
+	wait_for_completion(&irq.done);
+	q->entered = NULL;
+}
+
+static struct kunit_case stall_cases[] = {
+	KUNIT_CASE(stall_test_answer),
+	KUNIT_CASE(stall_test_pasid),
+	KUNIT_CASE(stall_test_no_queue),
+	KUNIT_CASE(stall_test_cannot),
+	KUNIT_CASE(stall_test_forced),
+	KUNIT_CASE(stall_test_stage2),
+	KUNIT_CASE(stall_test_detached),
+	KUNIT_CASE(stall_test_replaced),
+	KUNIT_CASE(stall_test_sync),
+	{}
+};
+
+static struct kunit_suite stall_suite = {
+	.name = "arm-smmu-v3-nested-stall",
+	.test_cases = stall_cases,
+};
+
+/*
+ * Events that do not stall
+ */
+
+static void event_record(u64 *evt, u8 id, u32 sid, u64 w1)
+{
+	evt[0] = FIELD_PREP(EVTQ_0_ID, id) | FIELD_PREP(EVTQ_0_SID, sid);
+	evt[1] = w1;
+	evt[2] = TEST_ADDR;
+	evt[3] = ~0ULL;
+}
+
+static void event_send(struct stall_test *t, u8 id, u32 sid, u64 w1)
+{
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	event_record(evt, id, sid, w1);
+	nested_model_event(t->m, evt);
+	nested_model_irq(t->m);
+}
+
+/* For each of two devices on a vIOMMU, and by the vSID of each */
+static void event_test_forwarded(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	const u32 sid = TEST_SID + 1;
+	struct nested_model_dev *other;
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	other = nested_model_dev(t->m, "arm-smmu-v3-other", &sid, 1);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(t->v, other, 7));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(other, nested, NULL));
+
+	event_send(t, EVT_ID_TRANSLATION_FAULT, sid, 0);
+	event_send(t, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	KUNIT_ASSERT_TRUE(test, nested_model_vevent(t->v, evt));
+	KUNIT_EXPECT_EQ(test, FIELD_GET(EVTQ_0_SID, evt[0]), 7);
+	expect_vevent(test, t);
+	/* Nothing of it stalls, so nothing is resumed */
+	expect_no_resume(test, t, 0);
+
+	/* One of them goes, the other stays */
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(other, arm_smmu_ops.blocked_domain,
+					    NULL));
+	event_send(t, EVT_ID_TRANSLATION_FAULT, sid, 0);
+	event_send(t, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	expect_vevent(test, t);
+}
+
+/* Returned by arm_smmu_vevent_report(): is there nothing left for the host? */
+static bool event_taken(struct stall_test *t, u8 id, u32 sid, u64 w1)
+{
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	event_record(evt, id, sid, w1);
+	return arm_smmu_vevent_report(&t->m->smmu, evt);
+}
+
+static void event_test_owner(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct iommu_domain *bypass;
+	u64 evt[EVTQ_ENT_DWORDS];
+
+	bypass = nested_model_nested(t->v, STRTAB_STE_0_V |
+					   FIELD_PREP(STRTAB_STE_0_CFG,
+						      STRTAB_STE_0_CFG_BYPASS),
+				     0);
+
+	/* The device has a vDEVICE, but is not on a nested domain */
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, TEST_SID, 0));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, t->parent, NULL));
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, TEST_SID, 0));
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	KUNIT_EXPECT_TRUE(test, event_taken(t, 0x10, TEST_SID, 0));
+	KUNIT_EXPECT_TRUE(test, nested_model_vevent(t->v, evt));
+	/* Stage 2, a stall, an event of the host's, another stream, none at all */
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, TEST_SID, EVTQ_1_S2));
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, TEST_SID, EVTQ_1_STALL));
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x03, TEST_SID, 0));
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, TEST_SID + 1, 0));
+	KUNIT_EXPECT_FALSE(test, event_taken(t, 0x10, ~0U, 0));
+	expect_no_vevent(test, t);
+
+	/* Bypass has no stage 1, but can refuse translation requests */
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, bypass, NULL));
+	KUNIT_EXPECT_TRUE(test, event_taken(t, 0x05, TEST_SID, 0));
+	KUNIT_EXPECT_TRUE(test, nested_model_vevent(t->v, evt));
+}
+
+/* Dropped, but not the host's: no room, no vEVENTQ, no vDEVICE */
+static void event_test_dropped(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct iommufd_vdevice *vdev;
+	u64 evt[EVTQ_ENT_DWORDS];
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	for (i = 0; i < NESTED_MODEL_EVENTS + 3; i++)
+		KUNIT_EXPECT_TRUE(test, event_taken(t, 0x10, TEST_SID, 0));
+	for (i = 0; i < NESTED_MODEL_EVENTS; i++)
+		KUNIT_EXPECT_TRUE(test, nested_model_vevent(t->v, evt));
+	expect_no_vevent(test, t);
+	KUNIT_EXPECT_TRUE(test, t->v->veventq.ring.lost);
+
+	list_del_rcu(&t->v->veventq.node);
+	KUNIT_EXPECT_TRUE(test, event_taken(t, 0x10, TEST_SID, 0));
+	list_add_tail_rcu(&t->v->veventq.node, &t->v->smmu.core.veventqs);
+	expect_no_vevent(test, t);
+
+	vdev = xa_erase(&t->v->smmu.core.vdevs, TEST_VSID);
+	t->v->smmu.core.ops->vdevice_unpublish(vdev);
+	KUNIT_EXPECT_TRUE(test, event_taken(t, 0x10, TEST_SID, 0));
+	expect_no_vevent(test, t);
+}
+
+static struct kunit_case event_cases[] = {
+	KUNIT_CASE(event_test_forwarded),
+	KUNIT_CASE(event_test_owner),
+	KUNIT_CASE(event_test_dropped),
+	{}
+};
+
+static struct kunit_suite event_suite = {
+	.name = "arm-smmu-v3-nested-event",
+	.test_cases = event_cases,
+};
+
+kunit_test_suites(&stall_suite, &event_suite);
