@@ -29,7 +29,7 @@ END = re.compile(r"viommu: end (\S+)")
 SPLAT = re.compile("|".join((
     r"\bWARNING: ", r"\bBUG: ", r"kernel BUG at", r"Internal error:", r"\bOops\b",
     r"Kernel panic", r"\bKCSAN:", r"Unable to handle kernel", r"\bUBSAN:", r"\bODEBUG:",
-    r"refcount_t:", r"list_(?:add|del) corruption", r"unreferenced object|suspected memory leak",
+    r"refcount_t:", r"list_(?:add|del) corruption", r"unreferenced object",
     r"rcu: INFO:", r"INFO: rcu", r"INFO: task .* blocked", r"soft lockup",
     r"possible (?:recursive|circular|irq|deadlock)", r"inconsistent lock state",
     r"held lock freed", r"suspicious RCU usage", r"sleeping function called",
