@@ -53,7 +53,9 @@ enum iommu_viommu_type {
  * Errors: EOPNOTSUPP for flags, for a type that the IOMMU of the device does
  * not have, and for a type whose requirements this host does not meet; ENOENT
  * for an unknown device or HWPT; EINVAL for a HWPT that is no nest parent or
- * that belongs to an IOMMU of another kind.
+ * that belongs to an IOMMU of another kind, and with
+ * %IOMMU_VIOMMU_TYPE_ARM_SMMUV3 to another IOMMU: a nest parent is allocated for
+ * a device behind the same SMMU; ENOSPC if the SMMU has no VMID left.
  */
 struct iommu_viommu_alloc {
 	__u32 size;
