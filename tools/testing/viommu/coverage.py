@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 
+NEAR = 8
 HEX = re.compile(r"^[0-9a-f]+$")
 # The tests and the mock driver; what they leave out is nobody's loss
 TESTS = re.compile(r"(-test\.c|/selftest_viommu\.[ch]|/iommufd_test_viommu\.h|/selftest\.c)$")
@@ -76,12 +77,12 @@ def changed_lines(old, new):
 
 
 def ranges(numbers, known):
-    """Numbers as "3-7, 9"; what lies between and is no code does not divide"""
+    """Numbers as "3-7, 9"; a few lines between that are no code do not divide"""
     known = sorted(known)
     parts = []
     for number in sorted(numbers):
         at = known.index(number)
-        if parts and at and known[at - 1] == parts[-1][1]:
+        if parts and known[at - 1] == parts[-1][1] and number - parts[-1][1] < NEAR:
             parts[-1][1] = number
         else:
             parts.append([number, number])
