@@ -306,6 +306,17 @@ static void whole_queues(void)
 	      !last.out_error_code && !last.out_error_index, "many: report of success");
 	check(!invalidate(cmds, 0, sizeof(last)) && !last.entry_num, "none: a probe");
 
+	/* A nested HWPT is an STE, it has no queue */
+	last.hwpt_id = v.bypass_hwpt;
+	last.entry_num = 1;
+	check(call(IOMMU_HWPT_INVALIDATE, &last) == EOPNOTSUPP && !last.entry_num &&
+	      !last.out_report_flags, "nested HWPT: no commands");
+	last.hwpt_id = v.parent;
+	last.entry_num = 1;
+	check(call(IOMMU_HWPT_INVALIDATE, &last) == ENOENT && !last.entry_num &&
+	      !last.out_report_flags, "nest parent: no commands");
+	last.hwpt_id = v.viommu;
+
 	/* A structure of a later kernel's, with and without something new in it */
 	longer.cmd = last;
 	longer.cmd.size = sizeof(longer);
