@@ -74,7 +74,7 @@ int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *grou
  */
 void iommufd_fault_close(struct iommufd_fault *fault)
 {
-	struct iopf_group *group, *next;
+	struct iopf_group *group;
 	unsigned long index;
 	LIST_HEAD(waiting);
 
@@ -85,7 +85,8 @@ void iommufd_fault_close(struct iommufd_fault *fault)
 	list_splice_init(&fault->deliver, &waiting);
 	spin_unlock(&fault->lock);
 
-	list_for_each_entry_safe(group, next, &waiting, node) {
+	while ((group = list_first_entry_or_null(&waiting, struct iopf_group,
+						 node))) {
 		list_del(&group->node);
 		iommufd_fault_refuse(group);
 	}

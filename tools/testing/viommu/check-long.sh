@@ -116,9 +116,9 @@ semantic_patches() {
 		! grep -q '^@.*script:ocaml' "$c" || continue
 		read -ra options < <(sed -n 's,^// Options: *,,p' "$c"; echo)
 		said=$(spatch --very-quiet --cocci-file "$c" -D report "${options[@]}" \
-			--no-show-diff -I include -I include/uapi "${files[@]}" 2>&1) ||
-			{ status=1; echo "$c: spatch failed"; }
-		said=$(grep -v -e '^init_defs_builtins:' -e '^$' <<<"$said") || continue
+			--no-show-diff -I include -I include/uapi "${files[@]}" 2>"$B/spatch.err") ||
+			{ status=1; echo "$c: spatch failed"; cat "$B/spatch.err"; }
+		[ -n "$said" ] || continue
 		status=1
 		printf '%s\n' "in $c:" "$said"
 	done
