@@ -19,6 +19,8 @@
  * marks the slots valid, so before the SMMU can see them, and waits with
  * interrupts off until CONS has passed the last one, CMD_SYNC or not. Therefore
  *  - a range lives on the stack of its issuer,
+ *  - a CPU has one at a time and registers it in a variable of its own: issuers share
+ *    the queue and nothing else, the lock is for who services errors,
  *  - the host's own batches carry nothing that reports need,
  *  - a command of a guest never makes a CPU wait that did not issue it, for
  *    longer than it takes the issuer to look.
@@ -52,6 +54,7 @@
 #include <linux/io.h>
 #include <linux/ktime.h>
 #include <linux/lockdep.h>
+#include <linux/percpu.h>
 #include <linux/processor.h>
 #include <linux/string.h>
 #include <kunit/static_stub.h>
@@ -75,14 +78,19 @@
 /* A batch waits so long for abandoned slots to leave the queue */
 #define ARM_SMMU_CMDQ_GRACE_US		(10 * USEC_PER_MSEC)
 
-void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
+int arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 
 	raw_spin_lock_init(&errs->lock);
-	INIT_LIST_HEAD(&errs->ranges);
 	errs->timeout_us = ARM_SMMU_POLL_TIMEOUT_US;
+	errs->ranges = devm_alloc_percpu(smmu->dev,
+					 struct arm_smmu_cmdq_range *);
+	if (!errs->ranges)
+		return -ENOMEM;
+
 	arm_smmu_cmdq_inject_init(smmu->dev);
+	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_errors_init);
 
@@ -230,6 +238,13 @@ static void arm_smmu_cmdq_abandon(struct arm_smmu_device *smmu,
 		.atc = range->fence,
 	};
 	WRITE_ONCE(errs->num_abandoned, n + 1);
+
+	/*
+	 * Pairs with arm_smmu_cmdq_range_begin(): either who got slots again that
+	 * have left the queue since sees this, or it is forgotten here.
+	 */
+	smp_mb();
+	arm_smmu_cmdq_prune_abandoned(smmu);
 }
 
 /*
@@ -448,13 +463,21 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_print_error);
 static struct arm_smmu_cmdq_range *
 arm_smmu_cmdq_find_range(struct arm_smmu_device *smmu, u32 slot)
 {
+	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 	struct arm_smmu_cmdq_range *range;
+	int cpu;
 
-	lockdep_assert_held(&smmu->cmdq_errors.lock);
+	lockdep_assert_held(&errs->lock);
+	/* Pairs with arm_smmu_cmdq_range_withdraw() */
+	smp_mb();
 
-	list_for_each_entry(range, &smmu->cmdq_errors.ranges, elm)
-		if (arm_smmu_cmdq_slot_in(smmu, slot, range->start, range->slots))
-			return range;
+	for_each_possible_cpu(cpu) {
+		range = READ_ONCE(*per_cpu_ptr(errs->ranges, cpu));
+		for (; range; range = range->prev)
+			if (arm_smmu_cmdq_slot_in(smmu, slot, range->start,
+						  range->slots))
+				return range;
+	}
 	return NULL;
 }
 
@@ -653,13 +676,37 @@ void arm_smmu_cmdq_range_begin(struct arm_smmu_device *smmu,
 	lockdep_assert_irqs_disabled();
 
 	range->start = prod;
+	range->prev = this_cpu_read(*errs->ranges);
 	arm_smmu_cmdq_write_range(smmu, range);
 
-	raw_spin_lock(&errs->lock);
-	if (unlikely(errs->num_abandoned))
+	/* Pairs with arm_smmu_cmdq_abandon(): CONS was read before */
+	smp_rmb();
+	if (unlikely(READ_ONCE(errs->num_abandoned))) {
+		raw_spin_lock(&errs->lock);
 		arm_smmu_cmdq_reuse_abandoned(smmu, range);
-	list_add_tail(&range->elm, &errs->ranges);
-	raw_spin_unlock(&errs->lock);
+		raw_spin_unlock(&errs->lock);
+	}
+	smp_store_release(this_cpu_ptr(errs->ranges), range);
+}
+
+/* The opposite of arm_smmu_cmdq_range_begin(): nobody uses @range any more */
+static void arm_smmu_cmdq_range_withdraw(struct arm_smmu_device *smmu,
+					 struct arm_smmu_cmdq_range *range)
+{
+	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
+
+	this_cpu_write(*errs->ranges, range->prev);
+	/*
+	 * Who services an error takes the lock, then looks for the range. If the
+	 * lock is not taken after this, @range will not be found.
+	 */
+	smp_mb();
+	if (unlikely(raw_spin_is_locked(&errs->lock))) {
+		raw_spin_lock(&errs->lock);
+		raw_spin_unlock(&errs->lock);
+	}
+	/* What was recorded in it is visible */
+	smp_acquire__after_ctrl_dep();
 }
 
 /* One look at CONS and at errors is done; pass some time before the next */
@@ -843,10 +890,15 @@ int arm_smmu_cmdq_range_wait(struct arm_smmu_device *smmu,
 	consumed = arm_smmu_cmdq_range_look(smmu, range) ||
 		   arm_smmu_cmdq_range_poll(smmu, range);
 
+	if (likely(consumed)) {
+		arm_smmu_cmdq_range_withdraw(smmu, range);
+		return 0;
+	}
+
+	/* At once: no slot is in a range and abandoned */
 	raw_spin_lock(&errs->lock);
-	if (unlikely(!consumed))
-		consumed = arm_smmu_cmdq_range_abandon(smmu, range);
-	__list_del_entry(&range->elm);
+	consumed = arm_smmu_cmdq_range_abandon(smmu, range);
+	this_cpu_write(*errs->ranges, range->prev);
 	raw_spin_unlock(&errs->lock);
 	return consumed ? 0 : -ETIMEDOUT;
 }

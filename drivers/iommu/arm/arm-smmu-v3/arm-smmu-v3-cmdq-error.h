@@ -10,7 +10,7 @@
 
 #include <linux/irqreturn.h>
 #include <linux/ktime.h>
-#include <linux/list.h>
+#include <linux/percpu-defs.h>
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
 
@@ -62,7 +62,8 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 
 /**
  * struct arm_smmu_cmdq_range - The slots of a reported batch
- * @elm: In arm_smmu_cmdq_errors::ranges
+ * @prev: What was in arm_smmu_cmdq_errors::ranges before. NULL but in a test, which
+ *        issues a batch while the same CPU waits for another.
  * @cmds: The commands, in CPU byte order
  * @num: Number of commands, not counting CMD_SYNCs
  * @fence: Number of CMD_SYNCs in front of the commands, 0 or 1. If there is one the
@@ -88,7 +89,7 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
  * the following the issuer's own; arm_smmu_cmdq_errors::lock protects the others.
  */
 struct arm_smmu_cmdq_range {
-	struct list_head elm;
+	struct arm_smmu_cmdq_range *prev;
 	u64 *cmds;
 	u32 num;
 	u32 fence;
@@ -126,10 +127,11 @@ struct arm_smmu_cmdq_abandoned {
 
 /**
  * struct arm_smmu_cmdq_errors - Errors of the main command queue of an SMMU
- * @lock: Serialises the handling of CMDQ_ERR, protects the other members and
- *        every write to SMMU_GERRORN. Taken in hard interrupt context. Nothing
+ * @lock: Serialises the handling of CMDQ_ERR, protects the other members but
+ *        @ranges, and every write to SMMU_GERRORN. Taken in hard interrupt context. Nothing
  *        is taken inside but what tracing takes; nothing is printed inside.
- * @ranges: struct arm_smmu_cmdq_range of the batches in the queue
+ * @ranges: Per CPU: the batch that it waits for, if any. The CPU changes it with
+ *          interrupts off, others read it with @lock held.
  * @abandoned: Slots that batches left behind when they timed out. Disjoint, and
  *             disjoint from @ranges. They may be consumed, and even in use again by
  *             the host, until somebody looks.
@@ -142,7 +144,7 @@ struct arm_smmu_cmdq_abandoned {
  */
 struct arm_smmu_cmdq_errors {
 	raw_spinlock_t lock;
-	struct list_head ranges;
+	struct arm_smmu_cmdq_range * __percpu *ranges;
 	struct arm_smmu_cmdq_abandoned abandoned[ARM_SMMU_CMDQ_ABANDONED_MAX];
 	u32 num_abandoned;
 	u32 last_abandoned;
@@ -151,7 +153,7 @@ struct arm_smmu_cmdq_errors {
 	u32 timeout_us;
 };
 
-void arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu);
+int arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu);
 
 /* Called by the insertion of a reported batch */
 int arm_smmu_cmdq_range_full(struct arm_smmu_device *smmu,

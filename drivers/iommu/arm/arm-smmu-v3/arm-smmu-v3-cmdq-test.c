@@ -353,7 +353,7 @@ static int test_init_model(struct kunit *test, unsigned int qshift)
 		kunit_kzalloc(test, BITS_TO_LONGS(m->qsize) * sizeof(long),
 			      GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, m->smmu.cmdq.valid_map);
-	arm_smmu_cmdq_errors_init(&m->smmu);
+	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_errors_init(&m->smmu), 0);
 
 	test->priv = m;
 	return 0;
@@ -370,6 +370,18 @@ static void test_use_stub(struct kunit *test)
 	kunit_activate_static_stub(test, arm_smmu_cmdq_print_error, test_print);
 }
 
+/* Nobody waits for a batch */
+static void test_expect_no_ranges(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		KUNIT_EXPECT_PTR_EQ(test, NULL,
+				    *per_cpu_ptr(m->smmu.cmdq_errors.ranges,
+						 cpu));
+}
+
 /* What must hold at the end of every case */
 static void test_check_model(struct kunit *test)
 {
@@ -380,7 +392,7 @@ static void test_check_model(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->violations, 0);
 	KUNIT_EXPECT_EQ(test, m->acked, m->raised);
 	KUNIT_EXPECT_EQ(test, m->rd, prod);
-	KUNIT_EXPECT_TRUE(test, list_empty(&m->smmu.cmdq_errors.ranges));
+	test_expect_no_ranges(test);
 	KUNIT_EXPECT_EQ(test, atomic_read(&m->smmu.cmdq.lock), 0);
 
 	/* No interrupt is spurious, but for one that there is no reason for */
@@ -682,7 +694,7 @@ static void test_abt_persists(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, m->report.stuck);
 	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
 	KUNIT_EXPECT_EQ(test, errs->abandoned[0].slots, 5);
-	KUNIT_EXPECT_TRUE(test, list_empty(&errs->ranges));
+	test_expect_no_ranges(test);
 	KUNIT_EXPECT_EQ(test, m->printed, 0);
 
 	/* No other batch gets behind it. An abort is nobody's command. */

@@ -75,8 +75,8 @@ struct arm_smmu_vinv {
 };
 
 /* The array ends with @err */
-static int arm_smmu_vinv_error(struct arm_smmu_vinv *vinv, int err, bool hw,
-			       u32 code, u32 index)
+static noinline int arm_smmu_vinv_error(struct arm_smmu_vinv *vinv, int err,
+					bool hw, u32 code, u32 index)
 {
 	vinv->report->flags = IOMMU_HWPT_INVALIDATE_REPORT_VALID;
 	if (hw)
@@ -203,8 +203,9 @@ static u32 arm_smmu_vinv_run_len(const u64 *cmds, u32 n, bool atc)
  * Check and execute @n entries, which are all ATC_INV (@atc) or none of them.
  * With @sync what is executed is synchronised.
  */
-static int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
-			     bool atc, bool sync)
+static __always_inline int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv,
+					     u64 *cmds, u32 n, bool atc,
+					     bool sync)
 {
 	struct arm_smmu_vinv_streams streams = { .viommu = vinv->viommu };
 	u32 good;
@@ -235,28 +236,20 @@ static int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 }
 
 /*
- * Check and execute the @n entries of the block. @last: no others follow, so
- * what is executed gets synchronised. A device can take its time to answer an
- * ATC_INV, so others get a chance after each run of them.
+ * Check and execute the @n entries of the block run by run. A device can take its
+ * time to answer an ATC_INV, so others get a chance after each run of them.
  */
-static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
+static noinline int arm_smmu_vinv_runs(struct arm_smmu_vinv *vinv, u32 n,
+				       bool last)
 {
 	u64 *cmds = vinv->cmds;
-	u32 i, run;
+	u32 run;
 	int ret;
-
-	if (!IS_ENABLED(CONFIG_CPU_LITTLE_ENDIAN)) {
-		for (i = 0; i < n * CMDQ_ENT_DWORDS; i++)
-			le64_to_cpus(&cmds[i]);
-	}
 
 	for (; n; n -= run, cmds += run * CMDQ_ENT_DWORDS) {
 		bool atc = arm_smmu_vinv_is_atc(cmds);
 
-		run = n;
-		if (vinv->viommu->limits.ats)
-			run = arm_smmu_vinv_run_len(cmds, n, atc);
-
+		run = arm_smmu_vinv_run_len(cmds, n, atc);
 		ret = arm_smmu_vinv_run(vinv, cmds, run, atc, run == n && last);
 		if (ret)
 			return ret;
@@ -269,6 +262,25 @@ static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
 		}
 	}
 	return 0;
+}
+
+/*
+ * Check and execute the @n entries of the block. @last: no others follow, so
+ * what is executed gets synchronised.
+ */
+static int arm_smmu_vinv_block(struct arm_smmu_vinv *vinv, u32 n, bool last)
+{
+	u32 i;
+
+	if (!IS_ENABLED(CONFIG_CPU_LITTLE_ENDIAN)) {
+		for (i = 0; i < n * CMDQ_ENT_DWORDS; i++)
+			le64_to_cpus(&vinv->cmds[i]);
+	}
+
+	/* Without ATS no ATC_INV passes the check */
+	if (!vinv->viommu->limits.ats)
+		return arm_smmu_vinv_run(vinv, vinv->cmds, n, false, last);
+	return arm_smmu_vinv_runs(vinv, n, last);
 }
 
 /*
