@@ -126,11 +126,26 @@ semantic_patches() {
 }
 coccinelle() { may "coccinelle" coccinelle semantic_patches; }
 
+# Each patch of the series builds, and it fits all of Debian's 6.12; packages, of a
+# kernel as small as can be
+tiny_packages() {
+	kmake "$B/deb-tiny" KCONFIG_ALLCONFIG="$here/deb.config" allnoconfig
+	CONFIG=$B/deb-tiny/.config "$TOP/series/deb.sh"
+}
+carry() {
+	may "patches of the series" patches "$TOP/series/patches.sh"
+	[ "$step_status" = 0 ] || return 0
+	may "each patch builds, the series fits" series-build \
+		"$TOP/series/check-series.sh" --build --fit all
+	mkdir -p "$B/deb-tiny"
+	may "Debian packages" deb tiny_packages
+}
+
 # What calls cost, on kernels without debugging; appends its own results
 bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
 
 prepare check-long
-for part in ${PARTS:-kasan kcsan modules matrix coccinelle bench}; do
+for part in ${PARTS:-kasan kcsan modules matrix coccinelle bench carry}; do
 	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
 		result skip check-long "$part" "out of time"
 		continue

@@ -16,6 +16,11 @@ vm bench "$VM/bench.manifest" -I -- -trace smmuv3_cmdq_opcode
 "$here/bench.py" slope "$LOG/vm-bench" >>"$results" ||
 	result fail bench slope "see $LOG/vm-bench.out"
 
+# What the tracepoints say of the demo, and what the tools make of that
+printf '%s\n' "viommu-demo 120 /bin/viommu-demo" "trace 60 @dump /sys/kernel/tracing/trace" |
+	manifest trace
+vm trace "$VM/trace.manifest" -a "trace_event=arm_smmu_v3:*"
+
 host results results "$here/results-test.py"
 if [ -f "$here/fuzz/Makefile" ]; then
 	host fuzz fuzz env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" check
@@ -25,8 +30,14 @@ if grep -qs '^check:' "$TOP/tools/iommu/Makefile"; then
 		O="$B/tools/iommu-host" UAPI="$B/headers/include" check
 fi
 
+host trace-tools trace-tools "$here/trace-test.py" "$LOG/vm-trace.out" \
+	"$B/tools/iommu-host/host/smmu-decode" "$TOP/tools/iommu/viommu-top"
+
 "$here/static.sh" "$results" || true
 may "patches of the series" patches "$TOP/series/patches.sh"
-may "patches make what was tested" check-series "$TOP/series/check-series.sh"
+# And on Debian 13's release kernel, the oldest that has to do
+may "patches make what was tested" check-series "$TOP/series/check-series.sh" --fit 6.12.107-1
+may "documentation without a warning" docs "$TOP/series/docs.sh"
+may "Debian's configuration and metadata" deb-config "$TOP/series/deb.sh" config
 may "x86_64 with IOMMUFD=m, =y, =n" x86 "$TOP/series/x86.sh"
 finish
