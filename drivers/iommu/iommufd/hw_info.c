@@ -49,20 +49,17 @@ int iommufd_hw_info_check_type(const struct iommu_hw_info *cmd, u32 type)
  * iommufd_hw_info_ats - What enum iommufd_hw_capabilities says about ATS
  * @dev: A bound device
  *
- * A device that has a firmware description of what it is behind has the root
- * complex' support there. Where there is none it is not known, and not denied.
+ * ATS takes the device, the root complex and the IOMMU. Where the driver of the
+ * IOMMU does not rule it out it is not known, and not denied.
  *
  * Return: %IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED or 0
  */
 u64 iommufd_hw_info_ats(struct device *dev)
 {
-	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
-
 	if (!dev_is_pci(dev))
 		return 0;
-	if (!pci_ats_supported(to_pci_dev(dev)))
-		return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
-	if (fwspec && !(fwspec->flags & IOMMU_FWSPEC_PCI_RC_ATS))
+	if (!pci_ats_supported(to_pci_dev(dev)) ||
+	    device_iommu_capable(dev, IOMMU_CAP_NO_ATS))
 		return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
 	return 0;
 }

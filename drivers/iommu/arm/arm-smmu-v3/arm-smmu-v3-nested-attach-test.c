@@ -612,6 +612,8 @@ static void ats_test_configs(struct kunit *test)
 	struct iommu_domain *abort =
 		nested_model_nested(t->v, TEST_STE_ABORT, TEST_STE_EATS);
 
+	KUNIT_EXPECT_FALSE(test,
+			   arm_smmu_ops.capable(t->d->dev, IOMMU_CAP_NO_ATS));
 	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, t->parent, NULL));
 	expect_ats(test, t, true);
 	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, bypass, NULL));
@@ -642,6 +644,8 @@ static void ats_test_absent(struct kunit *test)
 			t->d->iommu.fwspec->flags &= ~IOMMU_FWSPEC_PCI_RC_ATS;
 		if (i == 2)
 			t->d->pdev.ats_cap = 0;
+		KUNIT_EXPECT_TRUE(test, arm_smmu_ops.capable(t->d->dev,
+							     IOMMU_CAP_NO_ATS));
 		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
 		KUNIT_EXPECT_EQ_MSG(test, ste_cfg(t->m, TEST_SID),
 				    STRTAB_STE_0_CFG_NESTED, "no ATS in the %s",

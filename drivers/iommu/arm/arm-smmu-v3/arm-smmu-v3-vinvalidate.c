@@ -29,8 +29,6 @@
 
 #include <linux/cleanup.h>
 #include <linux/iommufd.h>
-#include <linux/pci-ats.h>
-#include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -93,14 +91,9 @@ static noinline int arm_smmu_vinv_error(struct arm_smmu_vinv *vinv, int err,
  */
 VISIBLE_IF_KUNIT bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master)
 {
-	struct iommu_fwspec *fwspec;
-
 	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_vinv_has_ats, master);
 
-	fwspec = dev_iommu_fwspec_get(master->dev);
-	return fwspec && (fwspec->flags & IOMMU_FWSPEC_PCI_RC_ATS) &&
-	       dev_is_pci(master->dev) &&
-	       pci_ats_supported(to_pci_dev(master->dev));
+	return arm_smmu_ats_supported(master);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vinv_has_ats);
 

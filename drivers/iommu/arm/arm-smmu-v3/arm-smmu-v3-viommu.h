@@ -103,6 +103,9 @@ arm_smmu_nest_parent_quirks(const struct arm_smmu_domain *smmu_domain,
 	return 0;
 }
 
+/* arm-smmu-v3.c: is ATS in the SMMU, the root complex and the device? */
+bool arm_smmu_ats_supported(struct arm_smmu_master *master);
+
 #ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
 /* arm-smmu-v3-viommu.c */
 void *arm_smmu_hw_info(struct device *dev, u32 *length, u32 *type);

@@ -387,6 +387,34 @@ TEST_F(iopf, replace)
 }
 
 /* A refused attach leaves the device with the HWPT and the faults it had */
+/* Nobody can answer any more: the kernel does, what waits and what is to come */
+TEST_F(iopf, closed)
+{
+	struct vi_env *env = &self->env;
+	struct iommu_hwpt_pgfault fault;
+	__u32 fault2_id, fault2_fd, nested2_id;
+
+	ASSERT_EQ(0, _test_ioctl_fault_alloc(env->fd, &fault2_id, &fault2_fd));
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, self->viommu_id,
+				     IOMMU_HWPT_FAULT_ID_VALID, fault2_id,
+				     &nested2_id));
+	ASSERT_EQ(0, attach(env, &env->dev, nested2_id));
+	ASSERT_EQ(0, trigger_iopf(env, 1));
+	ASSERT_EQ(sizeof(fault), read(fault2_fd, &fault, sizeof(fault)));
+	ASSERT_EQ(0, trigger_iopf(env, 2));
+	ASSERT_EQ(0, close(fault2_fd));
+	EXPECT_EQ(0, trigger_iopf(env, 3));
+
+	/* The device goes on with another fault queue */
+	ASSERT_EQ(0, attach(env, &env->dev, self->nested_id));
+	DESTROY(nested2_id);
+	DESTROY(fault2_id);
+	ASSERT_EQ(0, trigger_iopf(env, 4));
+	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	EXPECT_EQ(4, fault.grpid);
+	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
+}
+
 TEST_F(iopf, refused_attach)
 {
 	struct vi_env *env = &self->env;
