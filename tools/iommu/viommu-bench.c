@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,7 +337,7 @@ static void fill(struct vsmmu_cmd *cmds, uint32_t n, uint64_t w0, uint64_t w1, u
 /* Returns the number of entries done */
 static uint32_t invalidate(const struct vsmmu_cmd *cmds, uint32_t n, bool timed, long *ret)
 {
-	_Alignas(64) struct iommu_hwpt_invalidate cmd = {
+	alignas(64) struct iommu_hwpt_invalidate cmd = {
 		.size = sizeof(cmd),
 		.hwpt_id = t.viommu.viommu_id,
 		.data_uptr = (uintptr_t)cmds,
@@ -383,7 +384,7 @@ static void bench_invalidate(void)
 {
 	static const unsigned int sizes[] = { 0, 1, 2, 8, 64, 65, 512, 513, 4096 };
 	/* The kernel copies what is not aligned with some instructions more */
-	static _Alignas(64) struct vsmmu_cmd cmds[MAX_ARRAY];
+	static alignas(64) struct vsmmu_cmd cmds[MAX_ARRAY];
 	const uint64_t asid = 7ull << 48, sid = (uint64_t)VSID << 32;
 	struct vsmmu_config config = {};
 	char name[64];
