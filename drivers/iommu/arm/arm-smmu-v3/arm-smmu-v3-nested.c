@@ -42,6 +42,7 @@
 #include <kunit/visibility.h>
 #include <uapi/linux/iommufd.h>
 
+#include "../../iommu-pages.h"
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-vevent.h"
 #include "arm-smmu-v3-viommu.h"
@@ -68,12 +69,46 @@ int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
 		return -EOPNOTSUPP;
 
 	smmu_domain->stage = ARM_SMMU_DOMAIN_S2;
+	smmu_domain->smmu = master->smmu;
 	smmu_domain->nest_parent = true;
 	INIT_LIST_HEAD(&smmu_domain->viommus);
 	spin_lock_init(&smmu_domain->viommus_lock);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_init);
+
+static void *arm_smmu_nest_parent_alloc_table(void *cookie, size_t size,
+					      gfp_t gfp)
+{
+	struct arm_smmu_domain *smmu_domain = cookie;
+
+	return iommu_alloc_pages_node(dev_to_node(smmu_domain->smmu->dev),
+				      gfp | __GFP_ACCOUNT, get_order(size));
+}
+
+static void arm_smmu_nest_parent_free_table(void *cookie, void *pages,
+					    size_t size)
+{
+	iommu_free_pages(pages, get_order(size));
+}
+
+/**
+ * arm_smmu_nest_parent_tables() - Have a nest parent's tables charged to the VM
+ * @smmu_domain: A stage 2 domain, not finalised yet
+ * @cfg: Of its page table
+ *
+ * The tables that a mapping needs are charged by the caller, but the one to
+ * start from, of up to 64 KiB, is not; and a VMM can have as many nest parents
+ * as there are VMIDs.
+ */
+void arm_smmu_nest_parent_tables(struct arm_smmu_domain *smmu_domain,
+				 struct io_pgtable_cfg *cfg)
+{
+	if (!smmu_domain->nest_parent)
+		return;
+	cfg->alloc = arm_smmu_nest_parent_alloc_table;
+	cfg->free = arm_smmu_nest_parent_free_table;
+}
 
 /**
  * arm_smmu_nest_parent_join() - Have the nest parent know of a vIOMMU

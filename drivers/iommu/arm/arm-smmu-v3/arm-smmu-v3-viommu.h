@@ -124,6 +124,8 @@ void arm_smmu_fault_sync(struct device *dev);
 /* arm-smmu-v3-nested.c */
 int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
 			      struct arm_smmu_master *master, u32 flags);
+void arm_smmu_nest_parent_tables(struct arm_smmu_domain *smmu_domain,
+				 struct io_pgtable_cfg *cfg);
 void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu);
 void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu);
 void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent);
@@ -192,6 +194,12 @@ arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
 			  struct arm_smmu_master *master, u32 flags)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void
+arm_smmu_nest_parent_tables(struct arm_smmu_domain *smmu_domain,
+			    struct io_pgtable_cfg *cfg)
+{
 }
 
 static inline void
