@@ -698,7 +698,7 @@ static void *work(void *arg)
 		for (op = 0; n >= ops[op].weight; op++)
 			n -= ops[op].weight;
 		calls[op](w);
-		if (one_in(w, 500))
+		if (one_in(w, 1000))
 			rebind(w);
 	}
 	return NULL;
@@ -765,6 +765,33 @@ static bool prepare_worker(struct worker *w, uint64_t seed)
 	       !mprotect(w->no_access, PAGE, PROT_NONE);
 }
 
+static void sum(unsigned int op, unsigned long *calls, unsigned long *good)
+{
+	unsigned int i;
+
+	*calls = 0;
+	*good = 0;
+	for (i = 0; i < num_workers; i++) {
+		*calls += workers[i].calls[op];
+		*good += workers[i].good[op];
+	}
+}
+
+/* Has each kind of call succeeded and failed, but for those that can't succeed? */
+static bool all_seen(void)
+{
+	unsigned long calls, good;
+	unsigned int op;
+
+	for (op = 0; op < OPS; op++) {
+		sum(op, &calls, &good);
+		if (good == calls || (!good && op != OP_UNKNOWN))
+			return false;
+	}
+	return true;
+}
+
+/* On a machine that is slow it takes some time to see everything */
 static bool fuzz(unsigned int seconds)
 {
 	struct timespec now, end;
@@ -774,8 +801,8 @@ static bool fuzz(unsigned int seconds)
 	end.tv_sec += seconds;
 	for (round = 0;; round++) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > end.tv_sec ||
-		    (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
+		if (now.tv_sec >= end.tv_sec &&
+		    (all_seen() || now.tv_sec >= end.tv_sec + 10 * seconds))
 			return true;
 		if (!open_all()) {
 			printf("# round %u: %s\n", round, strerror(errno));
@@ -800,12 +827,7 @@ static void results(void)
 	char name[80];
 
 	for (op = 0; op < OPS; op++) {
-		calls = 0;
-		good = 0;
-		for (i = 0; i < num_workers; i++) {
-			calls += workers[i].calls[op];
-			good += workers[i].good[op];
-		}
+		sum(op, &calls, &good);
 		printf("# %-14s %8lu calls, %8lu succeeded\n", ops[op].name, calls, good);
 		snprintf(name, sizeof(name), "%s succeeds and fails", ops[op].name);
 		if (op == OP_UNKNOWN)

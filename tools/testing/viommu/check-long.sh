@@ -36,6 +36,12 @@ kasan() {
 	SLOW=4 KMEMLEAK=1 vm_tests kasan- -k "$B/kasan/arch/arm64/boot/Image"
 	alive kasan-kunit-smp4 "KernelAddressSanitizer initialized"
 	alive kasan-kunit-smp4 "Kernel memory leak detector initialized"
+
+	manifest kasan-fuzz <<-EOM
+		viommu-fuzz 120 /bin/viommu-fuzz 60
+		viommu-fuzz-mock 120 /bin/viommu-fuzz --mock 60
+	EOM
+	vm kasan-fuzz "$VM/kasan-fuzz.manifest" -t 600 -k "$B/kasan/arch/arm64/boot/Image"
 }
 
 # Data races of the IOMMU drivers, whoever they race with
@@ -141,11 +147,17 @@ carry() {
 	may "Debian packages" deb tiny_packages
 }
 
+# The properties of the pure code, with inputs that libFuzzer makes up
+libfuzzer() {
+	command -v clang >/dev/null || "$TOP/series/deps.sh" clang lld llvm
+	may "libFuzzer" libfuzzer env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" fuzz
+}
+
 # What calls cost, on kernels without debugging; appends its own results
 bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
 
 prepare check-long
-for part in ${PARTS:-kasan kcsan modules matrix coccinelle bench carry}; do
+for part in ${PARTS:-kasan kcsan modules matrix coccinelle libfuzzer bench carry}; do
 	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
 		result skip check-long "$part" "out of time"
 		continue

@@ -11,7 +11,7 @@ vm_tests ""
 
 # What a command more in an array costs, and what reaches the SMMU: that differs
 # little from a kernel without debugging. The whole of it is for check-long.
-echo "bench 300 /bin/viommu-bench invalidate" | manifest bench
+echo "bench 300 /bin/viommu-bench map invalidate" | manifest bench
 vm bench "$VM/bench.manifest" -I -- -trace smmuv3_cmdq_opcode
 "$here/bench.py" slope "$LOG/vm-bench" >>"$results" ||
 	result fail bench slope "see $LOG/vm-bench.out"
@@ -20,6 +20,10 @@ vm bench "$VM/bench.manifest" -I -- -trace smmuv3_cmdq_opcode
 printf '%s\n' "viommu-demo 120 /bin/viommu-demo" "trace 60 @dump /sys/kernel/tracing/trace" |
 	manifest trace
 vm trace "$VM/trace.manifest" -a "trace_event=arm_smmu_v3:*"
+
+# The longest time with interrupts off, where 1 ns is an instruction
+echo "viommu-dos 300 /bin/viommu-dos irqsoff --bound" | manifest irqsoff
+vm irqsoff "$VM/irqsoff.manifest" -I
 
 host results results "$here/results-test.py"
 if [ -f "$here/fuzz/Makefile" ]; then

@@ -139,5 +139,6 @@ check "kernel-doc" kernel-doc kernel_doc
 check "gcc W=1 and sparse" w1 no_warnings
 check "uAPI headers alone" uapi-alone uapi_alone
 check "MAINTAINERS" maintainers maintainers
+check "a test for each class of bugs" classes "$here/classes.py" "$TREE"
 check "shellcheck, python" scripts scripts
 exit $failed

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Every call of the vIOMMU's interface with every point that fault injection can
- * fail on its way failed once: each allocation (failslab, fail_page_alloc) and
- * the points of iommufd and the mock driver (fail_iommufd).
+ * fail on its way failed once: each allocation (failslab, fail_page_alloc), each
+ * access to user memory (fail_usercopy), and the points of iommufd and the mock
+ * driver (fail_iommufd).
  *
  * The philosophy is that of iommufd_fail_nth.c, and on top each failed call is
  * held to this: it says so with an errno that fits, it leaves no file and no
@@ -16,7 +17,7 @@
 /* More points than any of the calls has; a kernel that grows may need more */
 #define MAX_NTH 400
 
-static bool have_fault_injection;
+static bool have_fault_injection, have_usercopy;
 
 static int write_file(const char *dir, const char *name, const char *value)
 {
@@ -46,6 +47,8 @@ static __attribute__((constructor)) void setup_fault_injection(void)
 	while ((entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "fail", 4))
 			continue;
+		if (!strcmp(entry->d_name, "fail_usercopy"))
+			have_usercopy = true;
 		snprintf(path, sizeof(path), "%s/%s", debugfs, entry->d_name);
 		write_file(path, "verbose", "0");
 	}
@@ -149,7 +152,7 @@ struct call {
 	int (*make)(FIXTURE_DATA(fail_nth) *self);
 	/* After a success, back to before; can be NULL */
 	int (*undo)(FIXTURE_DATA(fail_nth) *self);
-	/* The errnos of a failure; ENOMEM and ENOENT if there are none */
+	/* What a failure can say but ENOMEM, ENOENT and EFAULT */
 	int errnos[8];
 };
 
@@ -157,8 +160,8 @@ static bool errno_fits(const struct call *call, int error)
 {
 	unsigned int i;
 
-	/* Of an allocation and of iommufd_get_object() */
-	if (error == ENOMEM || error == ENOENT)
+	/* Of an allocation, of iommufd_get_object(), of user memory */
+	if (error == ENOMEM || error == ENOENT || error == EFAULT)
 		return true;
 	for (i = 0; i != ARRAY_SIZE(call->errnos); i++)
 		if (call->errnos[i] && call->errnos[i] == error)
@@ -329,10 +332,14 @@ static int invalidate(FIXTURE_DATA(fail_nth) *self)
 			     ARRAY_SIZE(inv), &self->cmd);
 }
 
-/* The count is right also if the call fails, and there is nothing to allocate */
+/*
+ * The count is right also if the call fails: entry n is word n of the cache. There is
+ * nothing to allocate. If the structure itself can't be read or written the caller
+ * learns no count.
+ */
 TEST_F(fail_nth, invalidate)
 {
-	unsigned int nth;
+	unsigned int nth, told = 0;
 	bool hit = true;
 	int rc, error;
 
@@ -342,19 +349,30 @@ TEST_F(fail_nth, invalidate)
 		rc = invalidate(self);
 		error = errno;
 		hit = disarm(_metadata, self);
-		if (rc) {
-			self->failures++;
-			ASSERT_TRUE(hit);
-			EXPECT_EQ(ENOENT, error);
+		if (!rc)
+			continue;
+		ASSERT_TRUE(hit);
+		if (error == ENOENT) {
 			EXPECT_EQ(0, self->cmd.entry_num);
-			EXPECT_EQ(0, vi_cache_mask(self->env.fd,
-						   self->env.dev.dev_id));
+			EXPECT_EQ(0, self->cmd.out_report_flags);
+			told++;
+			continue;
 		}
+		ASSERT_EQ(EFAULT, error);
+		if (self->cmd.out_report_flags == VI_POISON)
+			continue;
+		EXPECT_EQ(IOMMU_HWPT_INVALIDATE_REPORT_VALID,
+			  self->cmd.out_report_flags);
+		EXPECT_GT(ARRAY_SIZE(inv), self->cmd.entry_num);
+		EXPECT_EQ(self->cmd.entry_num, self->cmd.out_error_index);
+		EXPECT_EQ((1 << self->cmd.entry_num) - 1,
+			  vi_cache_mask(self->env.fd, self->env.dev.dev_id));
+		told++;
 	}
 	EXPECT_EQ(ARRAY_SIZE(inv), self->cmd.entry_num);
 	EXPECT_EQ(0x0f, vi_cache_mask(self->env.fd, self->env.dev.dev_id));
-	/* The lookup of the vIOMMU's ID */
-	EXPECT_EQ(1, self->failures);
+	/* The lookup of the vIOMMU's ID, and each entry if user memory can fail */
+	EXPECT_EQ(have_usercopy ? 1 + ARRAY_SIZE(inv) : 1, told);
 }
 
 static int trigger(FIXTURE_DATA(fail_nth) *self)
@@ -379,8 +397,8 @@ TEST_F(fail_nth, report_event)
 	const struct call call = { trigger, read_event };
 
 	sweep(_metadata, self, &call);
-	/* The lookup of the device's ID, that is the test operation's */
-	EXPECT_EQ(1, self->failures);
+	/* The test operation's structure, and the lookup of the device's ID */
+	EXPECT_EQ(have_usercopy ? 2 : 1, self->failures);
 }
 
 TEST_F(fail_nth, read_event)
@@ -389,7 +407,17 @@ TEST_F(fail_nth, read_event)
 
 	ASSERT_EQ(0, trigger(self));
 	sweep(_metadata, self, &call);
-	EXPECT_EQ(0, self->failures);
+	EXPECT_EQ(have_usercopy ? 1 : 0, self->failures);
+}
+
+/* A structure that can't be read is a call not made */
+static int destroy_once(FIXTURE_DATA(fail_nth) *self, __u32 id)
+{
+	int rc = _test_ioctl_destroy(self->env.fd, id);
+
+	if (rc && errno == EFAULT)
+		rc = _test_ioctl_destroy(self->env.fd, id);
+	return rc;
 }
 
 /* What goes must go: no step of a teardown may depend on memory */
@@ -411,7 +439,7 @@ TEST_F_TIMEOUT(fail_nth, destroy, 120)
 				ASSERT_EQ(0, close(made_fd));
 			}
 			arm(_metadata, self, nth);
-			EXPECT_EQ(0, destroy_made(self));
+			EXPECT_EQ(0, destroy_once(self, made_id));
 			hit = disarm(_metadata, self);
 			EXPECT_ERRNO(ENOENT, destroy_made(self));
 		}
@@ -451,7 +479,7 @@ TEST_F_TIMEOUT(fail_nth, device_gone, 120)
 		ASSERT_EQ(0, vi_vdevice_alloc(self->env.fd, self->viommu_id,
 					      dev.dev_id, VI_SID_B, &vdev_id));
 		arm(_metadata, self, nth);
-		EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, dev.stdev_id));
+		EXPECT_EQ(0, destroy_once(self, dev.stdev_id));
 		hit = disarm(_metadata, self);
 		EXPECT_ERRNO(EINVAL, vi_invalidate(self->env.fd,
 						   self->viommu_id, &gone, 1,
