@@ -327,13 +327,7 @@ void nested_model_viommu_destroy(struct nested_model_viommu *v)
 static void model_viommu_free(void *data)
 {
 	struct nested_model_viommu *v = data;
-	struct iommufd_vdevice *vdev;
-	unsigned long vsid;
 
-	xa_for_each(&v->smmu.core.vdevs, vsid, vdev) {
-		xa_erase(&v->smmu.core.vdevs, vsid);
-		v->smmu.core.ops->vdevice_unpublish(vdev);
-	}
 	xa_destroy(&v->smmu.core.vdevs);
 	nested_model_viommu_destroy(v);
 }
@@ -386,6 +380,16 @@ struct nested_model_viommu *nested_model_viommu(struct nested_model_dev *d,
 	return v;
 }
 
+/* Runs before KUnit frees the vDEVICE, and that before the vIOMMU */
+static void model_vdev_unpublish(void *data)
+{
+	struct iommufd_vdevice *vdev = data;
+	struct iommufd_viommu *viommu = vdev->viommu;
+
+	xa_erase(&viommu->vdevs, vdev->virt_id);
+	viommu->ops->vdevice_unpublish(vdev);
+}
+
 int nested_model_vdev(struct nested_model_viommu *v, struct nested_model_dev *d,
 		      u64 vsid)
 {
@@ -404,6 +408,9 @@ int nested_model_vdev(struct nested_model_viommu *v, struct nested_model_dev *d,
 	KUNIT_ASSERT_EQ(test, 0,
 			xa_err(xa_store(&v->smmu.core.vdevs, vsid, &vdev->core,
 					GFP_KERNEL)));
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, model_vdev_unpublish,
+						  &vdev->core));
 	return 0;
 }
 
