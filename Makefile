@@ -8,7 +8,7 @@ VM := tools/testing/viommu
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps base tree refresh headers kernel kernel-x86 demo check check-long clean
+.PHONY: help deps base tree refresh headers kernel kernel-x86 demo demo-qemu check check-long clean
 .PHONY: patches check-series docs bench coverage deb deb-config
 
 help:
@@ -16,6 +16,7 @@ help:
 
 #: The main job and its checks
 #:   make demo        boot the patched kernel in QEMU and drive a nested SMMUv3 through it
+#:   make demo-qemu   boot it as a KVM host, where QEMU 11 gives a guest an SMMUv3 and an NVMe
 #:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
 #:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, modules, clang, other
 #:                    configurations, coccinelle; PARTS="kasan kcsan" runs these parts only
@@ -71,6 +72,9 @@ kernel-x86: tree
 
 demo: kernel headers
 	@$(VM)/demo.sh
+
+demo-qemu: tree
+	@$(VM)/demo-qemu.sh
 
 check: deps
 	@$(VM)/check.sh

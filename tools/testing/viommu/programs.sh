@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Build what runs in the test machine, static and for arm64, into $B/vm/bin:
 # init, the kselftests (the base's own and the series'), the programs of tools/iommu.
+# With arguments, only those of this directory that they name.
 . "$(dirname "$0")/../../../series/lib.sh"
 
 here=$TOP/tools/testing/viommu
@@ -28,7 +29,15 @@ compile() {
 	mv "$out.tmp" "$out"
 }
 
-compile "$bin/init" "$here/init.c" -Wextra -Werror
+own() {
+	compile "$bin/$1" "$here/$1.c" -D_GNU_SOURCE= -Wextra -Werror
+}
+if [ $# != 0 ]; then
+	for name; do own "$name"; done
+	exit
+fi
+
+own init
 for src in "$selftests"/iommu/*.c; do
 	compile "$bin/$(basename "$src" .c)" "$src" -D_GNU_SOURCE= -Wno-unused-function \
 		-I"$B/headers/include" -isystem "$selftests/../../include" -I"$selftests"
