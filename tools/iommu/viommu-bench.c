@@ -369,13 +369,18 @@ static void mark(void)
 static void bench_array(const char *name, const struct vsmmu_cmd *cmds, uint32_t n, bool bad)
 {
 	unsigned int rounds = 32768 / (n + 64), i;
-	uint32_t good = bad ? n - 1 : n;
+	uint32_t good = bad ? n - 1 : n, done;
 	long ret;
 
 	mark();
 	for (i = 0; i < rounds; i++) {
-		must(invalidate(cmds, n, true, &ret) == good, name);
-		must(ret == (bad ? -EIO : 0), name);
+		done = invalidate(cmds, n, true, &ret);
+		if (ret != (bad ? -EIO : 0) || done != good) {
+			errno = -ret;
+			printf("skip %s %u entries done: %s\n", name, done, strerror(errno));
+			nr_samples = 0;
+			return;
+		}
 	}
 	print_samples(name, n);
 }

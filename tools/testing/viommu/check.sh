@@ -35,7 +35,7 @@ if grep -qs '^check:' "$TOP/tools/iommu/Makefile"; then
 fi
 
 host trace-tools trace-tools "$here/trace-test.py" "$LOG/vm-trace.out" \
-	"$B/tools/iommu-host/host/smmu-decode" "$TOP/tools/iommu/viommu-top"
+	"$B/tools/iommu-host/host/smmu-decode" "$TOP/tools/iommu/viommu-top.py"
 
 "$here/static.sh" "$results" || true
 may "patches of the series" patches "$TOP/series/patches.sh"

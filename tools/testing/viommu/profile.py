@@ -21,6 +21,8 @@ REQUEST = 0x3b8d	# IOMMU_HWPT_INVALIDATE
 WARM = 3
 KERNEL = 1 << 63
 REG_PC = 32
+REG_CPSR = 33
+PAN = 1 << 22
 
 
 class Gdb:
@@ -51,8 +53,13 @@ class Gdb:
     def register(self, n):
         return struct.unpack("<Q", bytes.fromhex(self.ask(f"p{n:x}"))[:8])[0]
 
-    def read(self, address, length):
-        return bytes.fromhex(self.ask(f"m{address:x},{length:x}"))
+    def read_user(self, address, length):
+        """Memory of the user, while the kernel runs: not with PSTATE.PAN"""
+        cpsr = struct.unpack("<I", bytes.fromhex(self.ask(f"p{REG_CPSR:x}"))[:4])[0]
+        self.must(f"P{REG_CPSR:x}={struct.pack('<I', cpsr & ~PAN).hex()}")
+        data = self.ask(f"m{address:x},{length:x}")
+        self.must(f"P{REG_CPSR:x}={struct.pack('<I', cpsr).hex()}")
+        return bytes.fromhex(data)
 
     def run_to(self, address):
         self.must(f"Z1,{address:x},4")
@@ -84,7 +91,7 @@ def find_call(gdb, symbols, entries):
             gdb.ask("s")
             continue
         # struct iommu_hwpt_invalidate::entry_num
-        count = struct.unpack("<I", gdb.read(gdb.register(2) + 24, 4))[0]
+        count = struct.unpack("<I", gdb.read_user(gdb.register(2) + 24, 4))[0]
         seen += count == entries
         gdb.ask("s")
     # From EL0, synchronous
