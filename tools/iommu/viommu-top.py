@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Invalidations and events of each VM on an SMMUv3, from the driver's tracepoints.
 
-    viommu-top [-i SECONDS] [-n TIMES]     what happens now, as root
-    viommu-top FILE                        a recorded trace, or - for standard input
+    viommu-top.py [-i SECONDS] [-n TIMES]     what happens now, as root
+    viommu-top.py FILE                        a recorded trace, or - for standard input
 
 A line is a vIOMMU, which the SMMU knows by its VMID, with the process that called
 last. It has the calls of IOMMU_HWPT_INVALIDATE and the commands that they had
