@@ -39,7 +39,8 @@ fi
 
 own init
 for src in "$selftests"/iommu/*.c; do
-	compile "$bin/$(basename "$src" .c)" "$src" -D_GNU_SOURCE= -Wno-unused-function \
+	compile "$bin/$(basename "$src" .c)" "$src" -D_GNU_SOURCE= -include "$here/slow.h" \
+		-Wno-unused-function \
 		-I"$B/headers/include" -isystem "$selftests/../../include" -I"$selftests"
 done
 

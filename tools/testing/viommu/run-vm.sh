@@ -25,7 +25,7 @@ while getopts k:i:o:c:t:a:I opt; do
 	o) prefix=$OPTARG ;;
 	c) cpus=$OPTARG ;;
 	t) limit=$OPTARG ;;
-	a) append=$OPTARG ;;
+	a) append+=" $OPTARG" ;;
 	I) accel=(-accel "tcg,thread=single" -icount "shift=0,sleep=off") cpus=1 ;;
 	*) exit 2 ;;
 	esac

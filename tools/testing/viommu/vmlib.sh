@@ -150,6 +150,7 @@ vm_tests() {
 
 	shift
 	must "the machine's IORT" iort iort "$@"
+	[ "$slow" = 1 ] || set -- "$@" -a "viommu_slow=$slow"
 
 	# KUnit runs at boot. Four CPUs, so that what waits for another CPU does;
 	# then one, where nobody else can service the interrupt.
