@@ -400,8 +400,11 @@ unsigned int arm_smmu_vcmd_check_array(const struct arm_smmu_vcmd_limits *limits
 		 * address alone are as legal, and their word 0 becomes the same.
 		 */
 		host = cmd[0];
+		cmd += CMDQ_ENT_DWORDS;
+		if (cmd == end || cmd[0] != w0)
+			continue;
 		address = rule->keep[1] & VCMD_1_ADDRESS;
-		for (cmd += CMDQ_ENT_DWORDS; cmd != end; cmd += CMDQ_ENT_DWORDS) {
+		for (; cmd != end; cmd += CMDQ_ENT_DWORDS) {
 			if (cmd[0] != w0 || ((cmd[1] ^ w1) & ~address))
 				break;
 			cmd[0] = host;
