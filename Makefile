@@ -22,7 +22,8 @@ help:
 #:                    configurations, coccinelle; PARTS="kasan kcsan" runs these parts only
 #:   make coverage    which lines of the series the tests in a machine execute
 #:   make bench       instructions per call and per command, table and plot; PEER=7.2 to
-#:                    compare with Debian's kernel source of that version
+#:                    compare with Debian's kernel of that version, PROFILE=N for the
+#:                    functions that an array of N commands goes through
 #:
 #: What they are made of, each also a target of its own
 #:   make deps        install Debian packages (root or sudo); a no-op when all are there
