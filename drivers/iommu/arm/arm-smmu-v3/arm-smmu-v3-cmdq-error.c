@@ -686,6 +686,7 @@ void arm_smmu_cmdq_range_begin(struct arm_smmu_device *smmu,
 		arm_smmu_cmdq_reuse_abandoned(smmu, range);
 		raw_spin_unlock(&errs->lock);
 	}
+	/* Who finds the range finds it filled in */
 	smp_store_release(this_cpu_ptr(errs->ranges), range);
 }
 
@@ -723,9 +724,19 @@ VISIBLE_IF_KUNIT void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_range_relax);
 
-static void arm_smmu_cmdq_wait_begin(struct arm_smmu_cmdq_range *range, u32 us)
+/* What timeouts are measured by */
+VISIBLE_IF_KUNIT ktime_t arm_smmu_cmdq_time(struct arm_smmu_device *smmu)
 {
-	range->timeout = ktime_add_us(ktime_get(), us);
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_cmdq_time, smmu);
+
+	return ktime_get();
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_time);
+
+static void arm_smmu_cmdq_wait_begin(struct arm_smmu_device *smmu,
+				     struct arm_smmu_cmdq_range *range, u32 us)
+{
+	range->timeout = ktime_add_us(arm_smmu_cmdq_time(smmu), us);
 	range->looks = 0;
 }
 
@@ -736,7 +747,7 @@ static void arm_smmu_cmdq_wait_begin(struct arm_smmu_cmdq_range *range, u32 us)
 static bool arm_smmu_cmdq_wait_more(struct arm_smmu_device *smmu,
 				    struct arm_smmu_cmdq_range *range)
 {
-	bool more = !ktime_after(ktime_get(), range->timeout);
+	bool more = !ktime_after(arm_smmu_cmdq_time(smmu), range->timeout);
 	u32 gerrorn;
 
 	range->looks++;
@@ -758,8 +769,9 @@ arm_smmu_cmdq_wait_abandoned(struct arm_smmu_device *smmu,
 	unsigned long flags;
 	bool more = true;
 
-	arm_smmu_cmdq_wait_begin(range, min_t(u32, ARM_SMMU_CMDQ_GRACE_US,
-					      errs->timeout_us));
+	arm_smmu_cmdq_wait_begin(smmu, range,
+				 min_t(u32, ARM_SMMU_CMDQ_GRACE_US,
+				       errs->timeout_us));
 	for (;;) {
 		raw_spin_lock_irqsave(&errs->lock, flags);
 		arm_smmu_cmdq_prune_abandoned(smmu);
@@ -789,7 +801,7 @@ int arm_smmu_cmdq_range_full(struct arm_smmu_device *smmu,
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 
 	if (!range->looks)
-		arm_smmu_cmdq_wait_begin(range, errs->timeout_us);
+		arm_smmu_cmdq_wait_begin(smmu, range, errs->timeout_us);
 	if (!arm_smmu_cmdq_wait_more(smmu, range))
 		return -EBUSY;
 	if (READ_ONCE(errs->num_abandoned)) {
@@ -823,7 +835,7 @@ static noinline bool arm_smmu_cmdq_range_poll(struct arm_smmu_device *smmu,
 {
 	bool more;
 
-	arm_smmu_cmdq_wait_begin(range, smmu->cmdq_errors.timeout_us);
+	arm_smmu_cmdq_wait_begin(smmu, range, smmu->cmdq_errors.timeout_us);
 	do {
 		more = arm_smmu_cmdq_wait_more(smmu, range);
 		if (arm_smmu_cmdq_range_look(smmu, range))

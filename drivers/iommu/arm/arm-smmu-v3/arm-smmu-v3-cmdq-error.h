@@ -128,8 +128,9 @@ struct arm_smmu_cmdq_abandoned {
 /**
  * struct arm_smmu_cmdq_errors - Errors of the main command queue of an SMMU
  * @lock: Serialises the handling of CMDQ_ERR, protects the other members but
- *        @ranges, and every write to SMMU_GERRORN. Taken in hard interrupt context. Nothing
- *        is taken inside but what tracing takes; nothing is printed inside.
+ *        @ranges, and every write to SMMU_GERRORN. Taken in hard interrupt
+ *        context. Nothing is taken inside but what tracing takes; nothing is
+ *        printed inside.
  * @ranges: Per CPU: the batch that it waits for, if any. The CPU changes it with
  *          interrupts off, others read it with @lock held.
  * @abandoned: Slots that batches left behind when they timed out. Disjoint, and
@@ -202,6 +203,7 @@ struct arm_smmu_cmdq_error {
 void arm_smmu_cmdq_inject_setup(u32 index, unsigned long probability, int times);
 void arm_smmu_cmdq_print_error(struct arm_smmu_device *smmu,
 			       const struct arm_smmu_cmdq_error *err);
+ktime_t arm_smmu_cmdq_time(struct arm_smmu_device *smmu);
 void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 			       unsigned int looks);
 irqreturn_t arm_smmu_gerror_handler(int irq, void *dev);
