@@ -6,7 +6,8 @@
  * its transaction waiting. The answer comes from the kernel when the domain that
  * it was reported on is detached or replaced (iommufd_auto_response_faults()), and
  * when the file of the fault queue is closed for good: nobody can read another
- * fault from it, nor answer.
+ * fault from it, nor answer. For the former, what is on its way into the queue has
+ * to arrive first: iommufd_group_fault_sync().
  */
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -23,23 +24,6 @@ static void iommufd_fault_refuse(struct iopf_group *group)
 {
 	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
 	iopf_free_group(group);
-}
-
-/**
- * iommufd_fault_sync() - Wait for faults on their way to a fault queue
- * @dev: A device that was just detached from the domain with the fault queue, or
- *       attached to another one
- *
- * Whoever reports a fault looks up the attach handle of the device first. When
- * this returns, a fault that found the old one is in the fault queue, where
- * iommufd_auto_response_faults() finds it, and the handle can be freed.
- */
-void iommufd_fault_sync(struct device *dev)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-
-	if (ops->fault_sync)
-		ops->fault_sync(dev);
 }
 
 /**

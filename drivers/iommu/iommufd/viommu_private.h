@@ -147,7 +147,6 @@ int iommufd_invalidate(struct iommufd_ctx *ictx, u32 id,
 		       struct iommu_user_data_array *array,
 		       struct iommufd_invalidate_report *report);
 
-void iommufd_fault_sync(struct device *dev);
 int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
 	__releases(&fault->lock);
 void iommufd_fault_close(struct iommufd_fault *fault);

@@ -31,7 +31,7 @@
 #define TEST_ATC_INV		(CMDQ_OP_ATC_INV |			\
 				 FIELD_PREP(CMDQ_ATC_0_SID, TEST_SID))
 
-static const struct nested_model_conf conf_plain;
+static const struct nested_model_conf conf_plain = {};
 
 static const struct nested_model_conf conf_fwb = {
 	.fwb = true,
@@ -68,12 +68,12 @@ static u64 s2_pte(struct io_pgtable_ops *ops, unsigned long iova)
 	unsigned int bits = 64 - cfg->arm_lpae_s2_cfg.vtcr.tsz;
 	unsigned int sl0 = cfg->arm_lpae_s2_cfg.vtcr.sl;
 	unsigned int shift = sl0 == 2 ? 39 : sl0 == 1 ? 30 : 21;
-	u64 *table = phys_to_virt(cfg->arm_lpae_s2_cfg.vttbr);
+	const __le64 *table = phys_to_virt(cfg->arm_lpae_s2_cfg.vttbr);
 	unsigned long index = (iova & GENMASK(bits - 1, 0)) >> shift;
 	u64 pte;
 
 	for (;;) {
-		pte = le64_to_cpu(((__le64 *)table)[index]);
+		pte = le64_to_cpu(table[index]);
 		if (shift == 12 || (pte & PTE_TYPE) != 3)
 			return pte;
 		table = phys_to_virt(pte & PTE_ADDR);
