@@ -177,5 +177,5 @@ mkdir -p "$out"
 find "$B" -maxdepth 1 -newer "$obj/fragment" \( -name 'linux-*.deb' -o -name 'linux-upstream_*' \) \
 	-exec mv -t "$out" {} +
 step "what is in the packages" "deb-inspect-$DEB_ARCH" inspect
-say "the packages, for 'apt install' on the machine that is to run it:"
+say "the packages. To run the kernel: apt install .../linux-image-*.deb"
 find "$out" -name "*${KDEB_PKGVERSION}_$DEB_ARCH.deb" -printf '%p (%k KiB)\n' | sort
