@@ -107,6 +107,10 @@ static void probe(void)
 	/* Both stages, and an output address size */
 	check((info.idr[0] & 3) == 3 && (info.idr[5] & 7) <= 6, "hw_info IDRs");
 
+	/* Neither in QEMU's device nor in its SMMU */
+	check((cmd.out_capabilities & IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED) &&
+	      !cmd.out_max_pasid_log2, "hw_info: no ATS, no PASIDs");
+
 	/* A type of information that is for another IOMMU */
 	memset(&cmd, 0, sizeof(cmd));
 	cmd.size = sizeof(cmd);

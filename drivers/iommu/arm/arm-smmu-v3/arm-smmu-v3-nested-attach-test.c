@@ -50,7 +50,7 @@ static unsigned int ste_cfg(struct nested_model *m, u32 sid)
  * Stage 2 descriptors
  */
 
-/* MemAttr[3:0], what they are called in IHI 0070 section 13.1.5 and DDI 0487 */
+/* MemAttr[3:0] of stage 2, without and with FEAT_S2FWB of Arm DDI 0487 */
 #define PTE_MEMATTR		GENMASK_ULL(5, 2)
 #define MEMATTR_DEV_NGNRE	0x1	/* both encodings */
 #define MEMATTR_NC		0x5	/* both encodings */

@@ -27,7 +27,7 @@
  * takes that mutex, in arm_smmu_fault_sync(). So either the fault is in the queue
  * when iommufd empties that, or the decision sees the era.
  *
- * Sections 3.12.2, 4.6.1 and 7.3.10 of IHI 0070.
+ * Sections 3.12, 4.7.1 and 7.3 of IHI 0070.
  */
 #include <linux/bitfield.h>
 #include <linux/iommu.h>
