@@ -7,6 +7,7 @@
 #include <linux/bitfield.h>
 #include <linux/io.h>
 #include <linux/mman.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
@@ -510,3 +511,6 @@ bool nested_model_vevent(struct nested_model_viommu *v, u64 *evt)
 	iommufd_veventq_ring_consume(&v->veventq.ring, IOMMUFD_VEVENTQ_RECORD);
 	return true;
 }
+
+/* iommu_replace_group_handle() */
+MODULE_IMPORT_NS(IOMMUFD_INTERNAL);

@@ -338,5 +338,6 @@ bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 	arm_smmu_vevent_forward(smmu, evt);
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_report);
 
 MODULE_IMPORT_NS(IOMMUFD);
