@@ -23,7 +23,7 @@ instrumented() {
 	local variables
 
 	mapfile -t variables < <(instrument "$2" "$TREE"/drivers/iommu/*.c \
-		"$TREE"/drivers/iommu/{iommufd,arm/arm-smmu-v3}/*.c | grep -vE "${3:-^$}")
+		"$TREE"/drivers/iommu/{iommufd,arm/arm-smmu-v3}/*.c | grep -vE -e "${3:-^$}")
 	may "kernel with ${1^^}" "kernel-$1" \
 		"$TOP/series/kernel.sh" "$1" "$here/vm.config" "$here/$1.config" "${variables[@]}"
 }
