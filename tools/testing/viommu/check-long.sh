@@ -157,8 +157,11 @@ libfuzzer() {
 # What calls cost, on kernels without debugging; appends its own results
 bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
 
+# A guest of Debian's QEMU on a host with the series, by an accelerated SMMUv3
+qemu() { may "QEMU with a guest" demo-qemu env results="$results" "$here/demo-qemu.sh"; }
+
 prepare check-long
-for part in ${PARTS:-kasan kcsan modules matrix coccinelle libfuzzer bench carry}; do
+for part in ${PARTS:-kasan kcsan modules matrix coccinelle libfuzzer bench qemu carry}; do
 	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
 		result skip check-long "$part" "out of time"
 		continue

@@ -63,8 +63,8 @@ objects() {
 
 vm=$here/vm.config
 x86=$here/x86.config
-# SMMU, iommufd, KUnit. All built in is the test kernel, in static.sh; in modules.sh
-# are those where modules and what is built in meet.
+# SMMU, iommufd, KUnit. All built in is the test kernel, which static.sh compiles;
+# check-long.sh links those where modules and what is built in meet.
 for config in n:n:n n:y:y n:m:m y:n:y m:n:m m:y:m m:m:n y:m:m y:y:n; do
 	IFS=: read -r smmu iommufd kunit <<<"$config"
 	may "arm64 gcc W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" "matrix-$smmu$iommufd$kunit" \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Included before anything else in a kselftest: the time-out of the harness is for a
- * usual kernel. One that is SLOW times slower (see vmlib.sh) says so on its command
- * line, which is init's environment and that of its children.
+ * Included before anything else in a kselftest: the time-out of the harness is for
+ * hardware. How many times slower the machine may be is on the kernel's command line
+ * (see vmlib.sh), which is init's environment and that of its children.
  */
 #ifndef VIOMMU_SLOW_H
 #define VIOMMU_SLOW_H

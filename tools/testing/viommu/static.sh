@@ -7,8 +7,10 @@
 . "$(dirname "$0")/vmlib.sh"
 
 results=${1:-$LOG/static.results}
-failed=0
+failed=0 ended=
 NEXT="make check"
+# What was not looked at must not pass
+trap '[ -n "$ended" ] || printf "fail\tstatic\tall checks made\t%s\n" "$0" >>"$results"' EXIT
 
 # check NAME LOG COMMAND...: a step whose output must have no complaint
 check() {
@@ -106,8 +108,9 @@ uapi_alone() {
 
 scripts() {
 	cd "$TOP"
-	shellcheck -x series/*.sh tools/testing/viommu/*.sh .ci/run
-	python3 - tools/testing/viommu/*.py <<-'EOP'
+	shellcheck -x series/*.sh tools/testing/viommu/*.sh tools/testing/viommu/fuzz/*.sh \
+		tools/iommu/*.sh .ci/run
+	python3 - tools/testing/viommu/*.py tools/iommu/*.py <<-'EOP'
 		import sys
 		for path in sys.argv[1:]:
 		    compile(open(path).read(), path, "exec")
@@ -141,4 +144,5 @@ check "uAPI headers alone" uapi-alone uapi_alone
 check "MAINTAINERS" maintainers maintainers
 check "a test for each class of bugs" classes "$here/classes.py" "$TREE"
 check "shellcheck, python" scripts scripts
+ended=1
 exit $failed
