@@ -19,7 +19,7 @@ own_apt() {
 	"$command" -q -o APT::Architecture="$APT_ARCH" -o APT::Architectures="$APT_ARCH" \
 		-o Dir::Etc::SourceList="$APT_STATE/sources.list" -o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::State::Lists="$APT_STATE/lists" -o Dir::Cache="$APT_STATE/cache" \
-		-o APT::Sandbox::User="$(id -un)" "$@"
+		-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=5 "$@"
 }
 
 # The keys of both releases are in the keyring of either

@@ -5,8 +5,9 @@
 # $B/bases/VERSION.names with the path of every file that it has.
 #	bases.sh [VERSION...]	default: all that Debian's archives have today
 #
-# A VERSION is one of linux-source-6.12's (Debian's patches applied), or "upstream":
-# the newest linux_6.12.y.orig.tar.xz that can be fetched, without any patch.
+# A VERSION is one of linux-source-6.12's (Debian's patches applied), or "oldest": of
+# those that Debian has, or "upstream": the newest linux_6.12.y.orig.tar.xz that can be
+# fetched, without any patch.
 # What is there is not fetched again.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/apt.sh"
@@ -78,21 +79,33 @@ there() {
 mkdir -p "$bases"
 wanted=("$@")
 updated=
-if [ ${#wanted[@]} = 0 ]; then
-	step "what Debian has today" bases-update own_apt_update
+look() {
+	[ -n "$updated" ] || step "what Debian has today" bases-update own_apt_update
 	updated=1
+}
+if [ ${#wanted[@]} = 0 ]; then
+	look
 	mapfile -t wanted < <(versions)
 	[ ${#wanted[@]} != 0 ] || die "no $SOURCE_PACKAGE in Debian's archives"
 	wanted+=(upstream)
 fi
 for v in "${wanted[@]}"; do
-	there "$v" && continue
-	[ -n "$updated" ] || step "what Debian has today" bases-update own_apt_update
-	updated=1
-	if [ "$v" = upstream ]; then
-		step "fetching the source of upstream 6.12.y" bases-upstream fetch_upstream
-	else
-		step "fetching $SOURCE_PACKAGE $v" "bases-$v" fetch_package "$v"
+	if [ "$v" = oldest ]; then
+		v=$(cat "$bases/oldest" 2>/dev/null || true)
+		if [ -z "$v" ] || ! there "$v"; then
+			look
+			v=$(versions | tail -n 1)
+			[ -n "$v" ] || die "no $SOURCE_PACKAGE in Debian's archives"
+			echo "$v" >"$bases/oldest"
+		fi
 	fi
+	if ! there "$v"; then
+		look
+		if [ "$v" = upstream ]; then
+			step "fetching the source of upstream 6.12.y" bases-upstream fetch_upstream
+		else
+			step "fetching $SOURCE_PACKAGE $v" "bases-$v" fetch_package "$v"
+		fi
+	fi
+	echo "$v"
 done
-printf '%s\n' "${wanted[@]}"

@@ -227,8 +227,8 @@ try "checkpatch --strict" series-checkpatch checkpatch
 
 if [ ${#fit[@]} != 0 ]; then
 	[ "${fit[*]}" != all ] || fit=()
-	mapfile -t fit < <("$TOP/series/bases.sh" "${fit[@]}")
-	[ ${#fit[@]} != 0 ] || exit 1
+	"$TOP/series/bases.sh" "${fit[@]}" >"$B/fit.list"
+	mapfile -t fit <"$B/fit.list"
 	for v in "${fit[@]}"; do
 		try "git am on $v ($(cat "$B/bases/$v/version"))" "series-fit-$v" fits "$v"
 		[ "$step_status" = 0 ] || failed=1
