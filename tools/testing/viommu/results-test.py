@@ -114,6 +114,8 @@ ok = [
     test("empty kernel log", splat(), ["fail"]),
     test("stage 2 event", splat(*event(0x8000000000)), ["pass"]),
     test("stage 1 event", splat(*event(0x0800000000)), ["fail"]),
+    test("event of a KUnit test", splat(*(line.replace("arm-smmu-v3 ", "arm-smmu-v3-model.1 case.")
+                                          for line in event(0x0800000000))), ["pass"]),
     test("command queue error", splat(
         "arm-smmu-v3 arm-smmu-v3.0.auto: CMDQ error (cons 0x01000005): Illegal command"), ["fail"]),
     test("command queue timeout", splat(

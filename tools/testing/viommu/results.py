@@ -38,9 +38,10 @@ SPLAT = re.compile("|".join((
     r"page allocation failure", r"nobody cared", r"Bad page state",
     r"Object padding overwritten|Redzone overwritten|Poison overwritten",
 )))
-# A record of the SMMU's event queue that the driver prints, and each of its words
-EVENT = re.compile(r"arm-smmu-v3.*: event 0x[0-9a-f]{2} received:")
-EVENT_WORD = re.compile(r"arm-smmu-v3.*:\s+0x([0-9a-f]{16})$")
+# A record of the SMMU's event queue that the driver prints, and each of its words. The
+# devices of the KUnit tests have other drivers, and some events are theirs to print.
+EVENT = re.compile(r"\barm-smmu-v3 \S+: event 0x[0-9a-f]{2} received:")
+EVENT_WORD = re.compile(r"\barm-smmu-v3 \S+:\s+0x([0-9a-f]{16})$")
 # The driver about the command queue of the machine's SMMU; KUnit's has another name
 CMDQ = re.compile(r"arm-smmu-v3\.\d+\.auto: (?:CMDQ|CMD_SYNC|skipping|retrying|unexpected global)")
 # Not a complaint: a test says in its name or comment what a splat is called,
