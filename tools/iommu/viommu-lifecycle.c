@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -289,10 +290,11 @@ static void two_devices(void)
 		  "two devices: an invalidation of the second one's ASID");
 
 	for (i = 0; i < 2; i++) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 		char text[64];
 
 		where(&vm, &d[i], IOVA + PAGE);
-		usleep(100000);
+		poll(&pfd, 1, TIMEOUT_MS);
 		memset(record, 0, sizeof(record));
 		ret = read(fd, record, sizeof(record));
 		memcpy(&vsid, record + 8 + 4, sizeof(vsid));
