@@ -77,7 +77,9 @@ demo: kernel headers
 demo-qemu: tree
 	@$(VM)/demo-qemu.sh
 
-check: deps
+# All packages at the start: a password may have to be given
+check:
+	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme dpkg-dev debhelper
 	@$(VM)/check.sh
 
 check-long: deps

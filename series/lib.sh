@@ -21,6 +21,8 @@ LOG=$B/log			# of the steps
 JOBS=${JOBS:-$(($(nproc) + 1))}
 
 export LC_ALL=C
+# The clone may be another user's, as in a container
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$TOP
 export CCACHE_BASEDIR=$B CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 
 say() { printf '%s\n' "==> $*" >&2; }

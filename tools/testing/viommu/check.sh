@@ -23,7 +23,7 @@ vm trace "$VM/trace.manifest" -a "trace_event=arm_smmu_v3:*"
 
 # The longest time with interrupts off, where 1 ns is an instruction
 echo "viommu-dos 300 /bin/viommu-dos irqsoff --bound" | manifest irqsoff
-vm irqsoff "$VM/irqsoff.manifest" -I
+vm irqsoff "$VM/irqsoff.manifest" -I -t 900
 
 host results results "$here/results-test.py"
 if [ -f "$here/fuzz/Makefile" ]; then
