@@ -393,9 +393,9 @@ static void arm_smmu_cmdq_other_error(struct arm_smmu_device *smmu,
 
 	lockdep_assert_held(&errs->lock);
 
-	if (!err->abandoned || errs->last_abandoned != slot)
+	if (errs->last_slot != slot)
 		errs->retries = 0;
-	errs->last_abandoned = slot;
+	errs->last_slot = slot;
 	errs->retries++;
 
 	switch (err->code) {

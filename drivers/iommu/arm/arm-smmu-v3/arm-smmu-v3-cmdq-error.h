@@ -137,8 +137,8 @@ struct arm_smmu_cmdq_abandoned {
  *             disjoint from @ranges. They may be consumed, and even in use again by
  *             the host, until somebody looks.
  * @num_abandoned: Number of elements of @abandoned
- * @last_abandoned: Slot of the latest error in abandoned slots
- * @retries: Number of errors in a row at @last_abandoned
+ * @last_slot: Slot of the latest error that was not reported
+ * @retries: Number of errors in a row at @last_slot
  * @serviced: Number of interrupts that may still come for errors that a waiting
  *            CPU has handled, 0 to 2
  * @timeout_us: How long a batch may take, in microseconds
@@ -148,7 +148,7 @@ struct arm_smmu_cmdq_errors {
 	struct arm_smmu_cmdq_range * __percpu *ranges;
 	struct arm_smmu_cmdq_abandoned abandoned[ARM_SMMU_CMDQ_ABANDONED_MAX];
 	u32 num_abandoned;
-	u32 last_abandoned;
+	u32 last_slot;
 	u32 retries;
 	int serviced;
 	u32 timeout_us;

@@ -816,6 +816,7 @@ static void test_atc_persists(struct kunit *test)
 /* An illegal command becomes a CMD_SYNC, and that reports an ATC_INV before */
 static void test_atc_and_ill(struct kunit *test)
 {
+	struct test_model *m = test_model(test);
 	u64 cmds[4 * CMDQ_ENT_DWORDS];
 
 	test_use_stub(test);
@@ -824,11 +825,13 @@ static void test_atc_and_ill(struct kunit *test)
 	test_make(cmds, 2, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
 	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ATC, 2, 2);
 
-	/* If it is the first one there are none before */
+	/* If it is the first one there are none before: an ATC_INV of others */
 	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
 	test_make(cmds, 0, CMDQ_OP_ATC_INV, 1, TEST_F_ILL);
+	test_err_at(m, 1, TEST_ATC, 1);
 	TEST_BATCH(test, cmds, 4, TEST_AROUND, -EIO, TEST_ILL, 0, 0);
 	TEST_EXPECT_SYNCS(test, true, true);
+	KUNIT_EXPECT_EQ(test, m->printed, 1);
 
 	/* An earlier error stays the first */
 	test_make_n(cmds, 4, CMDQ_OP_ATC_INV, 1);
@@ -1127,6 +1130,39 @@ static void test_abandoned_reused(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
 			m->executed = 0;
 		}
+	}
+	test_check_model(test);
+}
+
+/*
+ * A batch that timed out has gone as far as its CMD_SYNC, where the SMMU stopped, and the
+ * host has filled all of the queue, also what that batch has left of its slots.
+ */
+static void test_abandoned_full(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 host[1 * CMDQ_ENT_DWORDS];
+	unsigned int i, first;
+
+	test_use_stub(test);
+	test_abandon(test, 1);
+	m->paused = false;
+	test_drain(m);
+	KUNIT_ASSERT_EQ(test, m->executed, 3);
+	KUNIT_ASSERT_EQ(test, m->raised, 1);
+
+	for (i = 0; i < m->qsize - 1; i++) {
+		test_make(host, 0, CMDQ_OP_ATC_INV, i, 0);
+		KUNIT_ASSERT_EQ(test, 0, arm_smmu_cmdq_issue_host(&m->smmu, host, 1,
+								  false));
+	}
+	test_settle(m);
+	first = 4;
+	KUNIT_ASSERT_EQ(test, m->executed, first + m->qsize - 1);
+	for (i = 0; i < m->qsize - 1; i++) {
+		test_make(host, 0, CMDQ_OP_ATC_INV, i, 0);
+		KUNIT_EXPECT_EQ_MSG(test, m->log[first + i].w[0], host[0], "%u", i);
+		KUNIT_EXPECT_EQ_MSG(test, m->log[first + i].w[1], host[1], "%u", i);
 	}
 	test_check_model(test);
 }
@@ -1839,6 +1875,7 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_error_late),
 	KUNIT_CASE(test_atc_abandoned),
 	KUNIT_CASE(test_abandoned_reused),
+	KUNIT_CASE(test_abandoned_full),
 	KUNIT_CASE(test_abandoned_many),
 	KUNIT_CASE(test_full),
 	KUNIT_CASE(test_three),
