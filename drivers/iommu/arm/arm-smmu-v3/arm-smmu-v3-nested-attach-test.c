@@ -431,13 +431,15 @@ static void attach_test_vmid_reuse(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[1], d, parent));
 		KUNIT_EXPECT_EQ(test, -ENOSPC,
 				nested_model_viommu_init(v[2], d, parent));
+		/* Nor a nest parent, and what never had a VMID invalidates none */
+		from = nested_model_issued(m);
 		none = arm_smmu_ops.domain_alloc_user(d->dev,
 						      IOMMU_HWPT_ALLOC_NEST_PARENT,
 						      NULL, NULL);
 		KUNIT_ASSERT_TRUE(test, IS_ERR(none));
 		KUNIT_EXPECT_EQ(test, PTR_ERR(none), -ENOSPC);
+		KUNIT_EXPECT_EQ(test, nested_model_issued(m), from);
 
-		from = nested_model_issued(m);
 		vmid = v[0]->smmu.limits.vmid;
 		nested_model_viommu_destroy(v[0]);
 		for (n = 0; from != nested_model_issued(m);
