@@ -41,7 +41,7 @@ initramfs() {
 	while read -r f; do
 		root+=("$f=$B/qemu/root/$f")
 	done < <(cd "$B/qemu/root" && find . -type f -printf '%P\n' | sort)
-	printf '%s 1500 /bin/qemu-host\n' "$me" >"$VM/$me.manifest"
+	printf '%s 6000 /bin/qemu-host\n' "$me" >"$VM/$me.manifest"
 	"$here/mkinitramfs.py" --acpi "$VM/iort.aml" "$VM/$me.cpio" \
 		"init=$VM/bin/init" "manifest=$VM/$me.manifest" \
 		"bin/qemu-host=$VM/bin/qemu-host" "QEMU_EFI.fd=$B/qemu/QEMU_EFI.fd" \
@@ -55,7 +55,7 @@ say "booting (kernel logs: host $LOG/vm-$me.kernel, guest $LOG/$me.guest)"
 : >"$LOG/$me.guest"
 status=0
 "$here/run-vm.sh" -k "$image" -i "$VM/$me.cpio" -o "$LOG/vm-$me" \
-	-t 1800 -a "vfio-pci.ids=1234:11e8,1b36:0010" -- \
+	-t 6300 -a "vfio-pci.ids=1234:11e8,1b36:0010" -- \
 	-M virtualization=on -m 3G \
 	-drive "if=none,id=disk,format=raw,file=$disk" -device "nvme,serial=viommu,drive=disk" \
 	-chardev "file,id=guest,path=$LOG/$me.guest" \

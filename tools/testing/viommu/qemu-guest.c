@@ -8,7 +8,7 @@
  *
  *	domain NAME	what translates for a device, "nvme" or "edu"
  *	copy A B N	N MiB of the disk from A to B (both MiB), and compares
- *	irqs		the number of the disk's interrupts so far
+ *	irqs		the number of the disk's interrupts so far, if all are MSIs
  *	fault N		N DMAs of edu to where nothing is mapped; the events that the
  *			SMMU driver printed for them
  *	gone, back	waits until there is no disk, or one that can be read
@@ -230,7 +230,7 @@ static void do_irqs(void)
 	FILE *f = fopen("/proc/interrupts", "re");
 	unsigned long total = 0, vectors = 0;
 	char line[1024];
-	bool its = true;
+	bool msi = true;
 
 	if (!f) {
 		answer(false, "/proc/interrupts: %s", strerror(errno));
@@ -242,7 +242,7 @@ static void do_irqs(void)
 		if (!p || !strstr(line, "nvme"))
 			continue;
 		vectors++;
-		its &= !!strstr(line, "MSI");
+		msi &= !!strstr(line, "MSI");
 		for (p++;; p = end) {
 			unsigned long n = strtoul(p, &end, 10);
 
@@ -252,7 +252,7 @@ static void do_irqs(void)
 		}
 	}
 	fclose(f);
-	answer(vectors && its, "%lu %lu", total, vectors);
+	answer(vectors && msi, "%lu", total);
 }
 
 /* The kernel's log from here on */

@@ -43,8 +43,8 @@
 #define PCI_DIR		"/sys/bus/pci/devices"
 
 /* A guest on an emulated host on a busy machine takes its time */
-#define BOOT_SECONDS	400
-#define SECONDS		200
+#define BOOT_SECONDS	1500
+#define SECONDS		400
 
 /* Each round copies so much, from its own part of the disk's first half */
 #define COPY_MIB	4u
@@ -417,22 +417,27 @@ static bool wait_ready(const char *when, long start)
 		      line ? line + 6 : "does not say that it is there", now() - start);
 }
 
+/* Interrupts of the disk so far */
+static unsigned long ask_irqs(void)
+{
+	char *said = ask(SECONDS, "irqs");
+
+	return said ? strtoul(said, NULL, 10) : 0;
+}
+
 /* Reads and writes by DMA, and the interrupts of that */
 static void try_disk(const char *when, unsigned int round)
 {
-	unsigned long irqs = 0, vectors = 0;
+	unsigned long before = ask_irqs(), irqs;
 	char *said;
 
 	said = ask(SECONDS, "copy %u %u %u", round * COPY_MIB, HALF_MIB + round * COPY_MIB,
 		   COPY_MIB);
 	result(said, "%s: %s MiB read from the NVMe, written to it and read back", when,
 	       said ? said : "not");
-	said = ask(SECONDS, "irqs");
-	if (said)
-		sscanf(said, "%lu %lu", &irqs, &vectors);
-	/* At least one for each of the requests that a copy is made of */
-	result(irqs >= 3 * COPY_MIB, "%s: %lu interrupts of the NVMe, MSI-X by the ITS, %lu vectors",
-	       when, irqs, vectors);
+	irqs = ask_irqs();
+	/* One at least for each of the three; more completions than one may share one */
+	result(irqs >= before + 3, "%s: %lu MSIs of the NVMe meanwhile", when, irqs - before);
 }
 
 static void try_domain(const char *when, const char *name)
