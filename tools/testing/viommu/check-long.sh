@@ -83,6 +83,7 @@ modules() {
 		load-iommufd 60 @load $iommufd/iommufd.ko
 		load-smmu 60 @load $smmu/arm_smmu_v3.ko
 		load-vfio 60 @load $vfio/vfio.ko
+		load-irqbypass 60 @load /virt/lib/irqbypass.ko
 		load-vfio-pci-core 60 @load $vfio/pci/vfio-pci-core.ko
 		load-vfio-pci 60 @load $vfio/pci/vfio-pci.ko ids=1234:11e8
 		load-smmu-test 60 @load $smmu/arm-smmu-v3-test.ko
@@ -92,13 +93,6 @@ modules() {
 		viommu_invalidate 120 /bin/viommu_invalidate
 		viommu-demo 120 /bin/viommu-demo
 		viommu-calls 120 /bin/viommu-calls
-		unload-iommufd-test 60 @unload veventq_test
-		unload-smmu-viommu-test 60 @unload arm_smmu_v3_viommu_test
-		unload-smmu-test 60 @unload arm_smmu_v3_test
-		unload-vfio-pci 60 @unload vfio_pci
-		unload-vfio-pci-core 60 @unload vfio_pci_core
-		unload-vfio 60 @unload vfio
-		unload-iommufd 60 @unload iommufd
 	EOM
 	MODULES=$B/modules vm modules "$VM/modules.manifest" -c 4 -t 600 \
 		-k "$B/modules/arch/arm64/boot/Image"

@@ -25,7 +25,6 @@
  *	@load FILE [PARAMETER...]
  *			load a module. All are loaded before anything else happens, in
  *			this order: without the SMMU's driver there may be no virtio port
- *	@unload NAME	remove a module
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -210,14 +209,6 @@ static int loaded(const char *path)
 	return load_errors[nr_reported++] != 0;
 }
 
-static int unload(const char *name)
-{
-	if (!syscall(SYS_delete_module, name, O_NONBLOCK))
-		return 0;
-	report("%s: %s", name, strerror(errno));
-	return 1;
-}
-
 /*
  * kunit_vm_mmap() of the base attaches an mm to the thread of the test by
  * kthread_use_mm(), and leaves it to the end of the thread, which doesn't drop
@@ -391,8 +382,6 @@ static void run_line(char *line)
 			status = find_leaks();
 		else if (!strcmp(argv[0], "@load") && argc >= 2)
 			status = loaded(argv[1]);
-		else if (!strcmp(argv[0], "@unload") && argc == 2)
-			status = unload(argv[1]);
 		else
 			status = 126;
 		report(MARK "end %s exit=%d seconds=%ld", name, status, elapsed(&start));
