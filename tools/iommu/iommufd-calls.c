@@ -205,6 +205,11 @@ void kmsg_count(int kmsg, struct kmsg_count *count)
 		"suspicious RCU usage", "INFO: possible", "INFO: task",
 		"INFO: rcu", "Time out waiting for iommufd", "UBSAN", "KCSAN",
 	};
+	/* What the kernel says of a machine that is slow, whoever keeps it busy */
+	static const char *const slow[] = {
+		"hrtimer: interrupt took", "RT throttling", "clocksource:",
+		"hogged CPU",
+	};
 	char line[2048], *nl;
 	unsigned int i;
 	ssize_t len;
@@ -222,7 +227,9 @@ void kmsg_count(int kmsg, struct kmsg_count *count)
 		nl = strchr(line, '\n');
 		if (nl)
 			*nl = '\0';
-		count->lines++;
+		for (i = 0; i < ARRAY_SIZE(slow) && !strstr(line, slow[i]); i++)
+			;
+		count->lines += i == ARRAY_SIZE(slow);
 		if (strstr(line, "CMDQ") || strstr(line, "CMD_SYNC") ||
 		    strstr(line, "global error"))
 			count->cmdq++;

@@ -44,7 +44,7 @@ int read_file(const char *path, char *text, unsigned int size);
 int kmsg_open(void);
 /**
  * struct kmsg_count - What was printed
- * @lines: Lines in all
+ * @lines: Lines in all, but for those of the kernel about a slow machine
  * @lost: The log went round before it was read
  * @cmdq: Lines about errors of an SMMU's command queue
  * @splats: Lines that speak of a bug in the kernel

@@ -12,7 +12,8 @@
  * memory	what objects cost, that it is charged to the VM's memory cgroup, and
  *		what happens at the limit of that
  * latency	how long an invalidation of another VM and an unmap of the host take
- *		with and without a VM in a tight loop beside them; numbers only
+ *		with and without a VM in a tight loop beside them; the bound is so
+ *		loose that only who is locked out exceeds it
  *
  * All but irqsoff if nothing is named. The device is QEMU's "edu".
  */
@@ -292,9 +293,10 @@ static const struct attack attacks[] = {
 	{ "arrays of 2^17", large_arrays, 0, NULL, NULL },
 	{ "hardware errors", hardware_errors, 0, start_injection, stop_injection },
 	{ "stage 1 faults", faults, 0, NULL, NULL },
-	{ "stage 2 faults", faults, 100, to_bypass, to_s1 },
 	{ "bad STEs", bad_stes, 0, NULL, NULL },
 	{ "making objects", objects, 0, NULL, NULL },
+	/* Last, as on a slow machine the event queue's thread is late to print */
+	{ "stage 2 faults", faults, 100, to_bypass, to_s1 },
 };
 
 static void *attack_thread(void *arg)
@@ -413,6 +415,10 @@ static void check_irqsoff(bool bound)
 /* Latency of others */
 
 #define MAX_SAMPLES	100000u
+/* As many as a quantile takes, in a time that is not without end */
+#define MIN_SAMPLES	10u
+#define MAX_SECONDS	60u
+#define MAX_RATIO	200
 
 static uint32_t samples[MAX_SAMPLES];
 
@@ -440,7 +446,9 @@ static bool measure(bool (*victim)(void), struct latency *l)
 	uint64_t start = now_ns(), before, after = start;
 
 	l->n = 0;
-	while (after - start < ATTACK_MS * 1000000ull && l->n < MAX_SAMPLES) {
+	while (l->n < MAX_SAMPLES &&
+	       (after - start < ATTACK_MS * 1000000ull ||
+		(l->n < MIN_SAMPLES && after - start < MAX_SECONDS * 1000000000ull))) {
 		before = now_ns();
 		if (!victim())
 			return false;
@@ -486,8 +494,8 @@ static void check_latency(void)
 			       attacks[i].name, beside.p50, beside.p99,
 			       beside.p50 / (alone.p50 ?: 1),
 			       beside.p99 / (alone.p99 ?: 1));
-			/* No more than that it gets its turns, whatever the machine does */
-			ok &= beside.n >= 10;
+			ok &= beside.n >= MIN_SAMPLES &&
+			      beside.p50 <= MAX_RATIO * (alone.p50 ?: 1);
 		}
 		snprintf(name, sizeof(name), "latency: %s goes on", victims[v].name);
 		tap_check(ok, name);
@@ -601,13 +609,13 @@ static void memory_costs(void)
 {
 	static const struct cost costs[] = {
 		{ "nest parent HWPT", 300, 4096, more_parent },
-		{ "vIOMMU", 300, 1024, more_viommu },
-		{ "nested HWPT", 6000, 256, more_nested },
+		{ "vIOMMU", 260, 1024, more_viommu },
+		{ "nested HWPT", 3000, 256, more_nested },
 		{ "vIOMMU, vEVENTQ of 2^12", 20, RECORD << 12, more_medium_veventq },
 		{ "vIOMMU, vEVENTQ of 2^19", 3, RECORD << 19, more_large_veventq },
 	};
 	long long before, after, tables;
-	unsigned int i, n;
+	unsigned int i, n, wait;
 	char name[80];
 	bool ok;
 
@@ -617,6 +625,12 @@ static void memory_costs(void)
 		for (n = 0, ok = true; ok && n < costs[i].num; n++)
 			ok = costs[i].make();
 		after = vm_memory();
+		/* The cgroup's figure may be two seconds old */
+		for (wait = 0; wait < 50; wait++) {
+			if (host_tables() - vm_tables() - tables <= NOISE)
+				break;
+			usleep(100000);
+		}
 		tables = host_tables() - vm_tables() - tables;
 		printf("# %-24s %4u made, %9lld bytes each charged, %lld of tables not\n",
 		       costs[i].name, n, (after - before) / costs[i].num, tables);
@@ -633,6 +647,8 @@ static void memory_costs(void)
  * large, the VMM is killed by its own cgroup.
  */
 #define ROOM	(16ll << 20)
+/* In all, for the VM that eats; its guest's memory and its program are in it too */
+#define ALL	(11ll << 20)
 
 static void memory_limit(void)
 {
@@ -657,15 +673,12 @@ static void memory_limit(void)
 /* Runs in the cgroup; in a process of its own as it may be killed */
 static int memory_eater(void)
 {
-	unsigned long n;
 	uint32_t id;
 	int err;
 
-	for (n = 0;; n++) {
+	do {
 		err = ic_nested(t.fd, t.vfio.dev_id, t.viommu, STE_BYPASS_W0, 0, &id);
-		if (err)
-			break;
-	}
+	} while (!err);
 	return err == ENOMEM ? 0 : 1;
 }
 
@@ -740,22 +753,23 @@ static void check_memory(void)
 		usleep(100000);
 	left = vm_memory();
 	printf("# %lld bytes charged when the VM is gone\n", left);
-	tap_check(left >= 0 && left <= NOISE * sysconf(_SC_NPROCESSORS_ONLN), "memory: all is given back");
+	tap_check(left >= 0 && left <= NOISE * sysconf(_SC_NPROCESSORS_ONLN),
+		  "memory: all is given back");
 
 	/* Another one, as the peak is that of a cgroup's whole life */
 	rmdir(CGROUPS "/vm");
 	mkdir(CGROUPS "/vm", 0755);
-	snprintf(text, sizeof(text), "%lld", ROOM);
+	snprintf(text, sizeof(text), "%lld", ALL);
 	cgroup_set("vm", "memory.max", text);
 	status = in_cgroup(eater_child);
 	peak = cgroup_number("vm", "memory.peak", NULL);
 	printf("# at the limit: %s, peak %lld of %lld bytes\n",
 	       WIFSIGNALED(status) ? "killed by its cgroup" :
-	       status ? "another error" : "ENOMEM", peak, ROOM);
+	       status ? "another error" : "ENOMEM", peak, ALL);
 	tap_check(!status || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
 			      cgroup_number("vm", "memory.events.local", "oom_kill") > 0),
 		  "memory: a VM at its limit is stopped");
-	tap_check(peak > ROOM / 2 && peak <= ROOM, "memory: the limit holds");
+	tap_check(peak > ALL / 2 && peak <= ALL + NOISE, "memory: the limit holds");
 	rmdir(CGROUPS "/vm");
 	umount2(CGROUPS, MNT_DETACH);
 	if (!set_up())
