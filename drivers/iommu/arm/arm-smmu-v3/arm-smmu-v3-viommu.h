@@ -246,13 +246,6 @@ int arm_smmu_viommu_cache_invalidate(struct iommufd_viommu *viommu,
 				     struct iommufd_invalidate_report *report);
 #if IS_ENABLED(CONFIG_KUNIT)
 bool arm_smmu_vinv_has_ats(struct arm_smmu_master *master);
-
-/* Of the driver itself, for a test that takes the place of the hardware */
-extern struct iommu_ops arm_smmu_ops;
-irqreturn_t arm_smmu_evtq_thread(int irq, void *dev);
-int arm_smmu_insert_master(struct arm_smmu_device *smmu,
-			   struct arm_smmu_master *master);
-void arm_smmu_remove_master(struct arm_smmu_master *master);
 #endif
 
 #endif
