@@ -4,7 +4,7 @@
  *
  * An STE that is in use must be good whenever the SMMU looks. The writer's sync
  * callback stands for the SMMU: it sees the STE whenever the driver lets the
- * SMMU see it, and checks what must hold at every such moment.
+ * SMMU see it, and checks what must hold at every such moment and before it.
  */
 #include <kunit/device.h>
 #include <kunit/test.h>
@@ -31,6 +31,7 @@ struct nested_test_writer {
 	struct kunit *test;
 	const char *name;
 	struct arm_smmu_ste *ste;
+	struct arm_smmu_ste seen;
 	unsigned int syncs;
 	unsigned int windows;
 	bool invalid;
@@ -41,22 +42,17 @@ static u64 ste_word(const struct arm_smmu_ste *ste, unsigned int n)
 	return le64_to_cpu(ste->data[n]);
 }
 
-static void nested_test_sync(struct arm_smmu_entry_writer *writer)
+/* What the SMMU makes of an STE that it reads */
+static void nested_test_look(struct nested_test_writer *w,
+			     const struct arm_smmu_ste *ste)
 {
-	struct nested_test_writer *w =
-		container_of(writer, struct nested_test_writer, writer);
-	u64 w0 = ste_word(w->ste, 0), w2 = ste_word(w->ste, 2);
+	u64 w0 = ste_word(ste, 0), w2 = ste_word(ste, 2);
 	u64 ctxptr = w0 & STRTAB_STE_0_S1CTXPTR_MASK;
 	unsigned int vmid = FIELD_GET(STRTAB_STE_2_S2VMID, w2);
-	u64 s2ttb = ste_word(w->ste, 3);
+	u64 s2ttb = ste_word(ste, 3);
 
-	w->syncs++;
-	if (!(w0 & STRTAB_STE_0_V)) {
-		w->windows += !w->invalid;
-		w->invalid = true;
+	if (!(w0 & STRTAB_STE_0_V))
 		return;
-	}
-	w->invalid = false;
 
 	switch (FIELD_GET(STRTAB_STE_0_CFG, w0)) {
 	case STRTAB_STE_0_CFG_ABORT:
@@ -82,6 +78,35 @@ static void nested_test_sync(struct arm_smmu_entry_writer *writer)
 						      TEST_S2TTB,
 			    "%s: VMID %u", w->name, vmid);
 	KUNIT_EXPECT_TRUE_MSG(w->test, w2 & STRTAB_STE_2_S2AA64, "%s", w->name);
+}
+
+/*
+ * The words written since the last time reach memory in any order, so until now the
+ * SMMU may have read any mix of old and new ones.
+ */
+static void nested_test_sync(struct arm_smmu_entry_writer *writer)
+{
+	struct nested_test_writer *w =
+		container_of(writer, struct nested_test_writer, writer);
+	unsigned int i, mask;
+
+	for (mask = 1; mask < BIT(ARRAY_SIZE(w->seen.data)); mask++) {
+		struct arm_smmu_ste mix = w->seen;
+
+		for (i = 0; i < ARRAY_SIZE(mix.data); i++)
+			if (mask & BIT(i))
+				mix.data[i] = w->ste->data[i];
+		nested_test_look(w, &mix);
+	}
+	w->seen = *w->ste;
+
+	w->syncs++;
+	if (!(ste_word(w->ste, 0) & STRTAB_STE_0_V)) {
+		w->windows += !w->invalid;
+		w->invalid = true;
+		return;
+	}
+	w->invalid = false;
 }
 
 static const struct arm_smmu_entry_writer_ops nested_test_writer_ops = {
@@ -222,6 +247,7 @@ static unsigned int update(struct kunit *test, unsigned int from,
 	snprintf(name, sizeof(name), "%s to %s", ste_names[from], ste_names[to]);
 	make_ste(&ste, from);
 	make_ste(&target, to);
+	w.seen = ste;
 	arm_smmu_write_ste_entry(&w.writer, &ste, &target);
 	KUNIT_EXPECT_MEMEQ_MSG(test, &ste, &target, sizeof(ste), "%s", name);
 	if (syncs)
@@ -337,7 +363,7 @@ static int parent_test_init(struct kunit *test)
 	t->smmu.base = (void __iomem *)regs;
 	t->smmu.dev = kunit_device_register(test, "arm-smmu-v3-parent");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->smmu.dev);
-	arm_smmu_cmdq_errors_init(&t->smmu);
+	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_errors_init(&t->smmu), 0);
 
 	cons = kunit_kzalloc(test, sizeof(*cons), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, cons);
