@@ -53,7 +53,7 @@ static struct edu edu;
 static int evtq_cpu(void)
 {
 	char text[64], path[64], line[1024];
-	int irq = -1, cpu;
+	int irq = -1;
 	FILE *f;
 
 	f = fopen("/proc/interrupts", "re");
@@ -69,9 +69,7 @@ static int evtq_cpu(void)
 	if (irq < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/irq/%d/effective_affinity_list", irq);
-	if (read_file(path, text, sizeof(text)) <= 0 || sscanf(text, "%d", &cpu) != 1)
-		return -1;
-	return cpu;
+	return read_file(path, text, sizeof(text)) > 0 ? atoi(text) : -1;
 }
 
 /* On @cpu, ahead of the thread; or as any other process */

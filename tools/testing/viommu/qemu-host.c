@@ -433,8 +433,8 @@ static void try_disk(const char *when, unsigned int round)
 
 	said = ask(SECONDS, "copy %u %u %u", round * COPY_MIB, HALF_MIB + round * COPY_MIB,
 		   COPY_MIB);
-	result(said, "%s: %s MiB read from the NVMe, written to it and read back", when,
-	       said ? said : "not");
+	result(said, "%s: %s MiB read from the NVMe, written to it and read back",
+	       when, said ? said : "not");
 	irqs = ask_irqs();
 	/* One at least for each of the three; more completions than one may share one */
 	result(irqs >= before + 3, "%s: %lu MSIs of the NVMe meanwhile", when, irqs - before);
@@ -456,7 +456,7 @@ static void try_faults(const char *when)
 
 	new = count_trace("arm_smmu_vevent", "id:16,ret:0", false);
 	result(said && new.hits - old.hits == FAULTS,
-	       "%s: %u DMAs of edu to unmapped addresses, %s F_TRANSLATION in the guest's log, %lu forwarded",
+	       "%s: %u DMAs of edu to unmapped addresses, %s F_TRANSLATION in its log, %lu forwarded",
 	       when, FAULTS, said ? said : "not all", new.hits - old.hits);
 }
 
