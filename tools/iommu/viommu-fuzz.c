@@ -658,11 +658,18 @@ static bool bind_smmu(void)
 static void rebind(struct worker *w)
 {
 	struct dev *dev = &t.devs[rnd(w, t.num_devs)];
+	unsigned int tries;
 	int err = 0;
 
 	pthread_rwlock_wrlock(&t.lock);
 	if (t.mock) {
-		err = ic_destroy(t.fd, load(&dev->stdev_id));
+		/* A call with a wrong ID that happens to be this one may hold it */
+		for (tries = 0; tries < 10000; tries++) {
+			err = ic_destroy(t.fd, load(&dev->stdev_id));
+			if (err != EBUSY)
+				break;
+			usleep(1000);
+		}
 		if (!err)
 			err = mock_add(dev);
 	} else {
