@@ -117,7 +117,8 @@ semantic_patches() {
 		! grep -q '^@.*script:ocaml' "$c" || continue
 		read -ra options < <(sed -n 's,^// Options: *,,p' "$c"; echo)
 		said=$(spatch --very-quiet --cocci-file "$c" -D report "${options[@]}" \
-			--no-show-diff -I include -I include/uapi "${files[@]}" 2>"$B/spatch.err") ||
+			--no-show-diff -I include -I include/uapi "${files[@]}" \
+			2>"$B/spatch.err") ||
 			{ status=1; echo "$c: spatch failed"; cat "$B/spatch.err"; }
 		[ -n "$said" ] || continue
 		status=1

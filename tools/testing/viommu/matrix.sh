@@ -57,7 +57,8 @@ objects() {
 	(cd "$out" && rm -rf "${dirs[@]}")
 	make_for "$arch" "$compiler" "$out" W=1 "${dirs[@]}" >"$out/objects.log" 2>&1 ||
 		{ grep -A5 -E 'error:|\*\*\*' "$out/objects.log"; return 1; }
-	grep -q '^  CC .* drivers/' "$out/objects.log" || { echo "error: nothing compiled"; return 1; }
+	grep -q '^  CC .* drivers/' "$out/objects.log" ||
+		{ echo "error: nothing compiled"; return 1; }
 	our_warnings "$out/objects.log"
 }
 

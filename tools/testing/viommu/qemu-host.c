@@ -456,7 +456,7 @@ static void try_faults(const char *when)
 
 	new = count_trace("arm_smmu_vevent", "id:16,ret:0", false);
 	result(said && new.hits - old.hits == FAULTS,
-	       "%s: %u DMAs of edu to unmapped addresses, %s F_TRANSLATION in its log, %lu forwarded",
+	       "%s: %u DMAs of edu to unmapped pages, %s F_TRANSLATION in its log, %lu forwarded",
 	       when, FAULTS, said ? said : "not all", new.hits - old.hits);
 }
 
@@ -469,7 +469,7 @@ static void show_counts(void)
 	struct count lost = count_trace("arm_smmu_vevent", "ret:0", true);
 
 	result(good.sum && !bad.hits && !errors.hits,
-	       "host: %lu invalidations of the guest's on the command queue, %lu refused, %lu errors",
+	       "host: %lu invalidations of the guest on the command queue, %lu refused, %lu errors",
 	       good.sum, bad.sum, errors.hits);
 	result(events.hits == 2 * FAULTS && !lost.hits,
 	       "host: %lu events to the guest's queue, %lu dropped", events.hits, lost.hits);
