@@ -114,6 +114,11 @@ ok = [
     test("empty kernel log", splat(), ["fail"]),
     test("stage 2 event", splat(*event(0x8000000000)), ["pass"]),
     test("stage 1 event", splat(*event(0x0800000000)), ["fail"]),
+    test("stage 1 event of the host's", splat("viommu: begin viommu-fuzz", *event(0x0800000000),
+                                              "viommu: end viommu-fuzz"), ["pass"]),
+    test("stage 1 event after that", splat("viommu: begin viommu-fuzz",
+                                           "viommu: end viommu-fuzz", *event(0x0800000000)),
+         ["fail"]),
     test("event of a KUnit test", splat(*(line.replace("arm-smmu-v3 ", "arm-smmu-v3-model.1 case.")
                                           for line in event(0x0800000000))), ["pass"]),
     test("command queue error", splat(
