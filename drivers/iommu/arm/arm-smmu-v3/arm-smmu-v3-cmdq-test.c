@@ -277,11 +277,23 @@ static void test_print(struct arm_smmu_device *smmu,
 	m->printed++;
 }
 
+/* An error and its interrupt are one: not between the two steps of test_raise() */
+static bool test_irq_taken(struct test_model *m)
+{
+	unsigned long flags;
+	bool pending;
+
+	raw_spin_lock_irqsave(&m->lock, flags);
+	pending = atomic_xchg(&m->irq_pending, 0);
+	raw_spin_unlock_irqrestore(&m->lock, flags);
+	return pending;
+}
+
 static int test_irq(struct test_model *m)
 {
 	int n = 0;
 
-	while (atomic_xchg(&m->irq_pending, 0)) {
+	while (test_irq_taken(m)) {
 		if (arm_smmu_gerror_handler(0, &m->smmu) == IRQ_HANDLED)
 			m->irq_handled++;
 		else
