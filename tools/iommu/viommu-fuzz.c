@@ -50,6 +50,7 @@
 #define MAX_THREADS	16u
 /* What a thread's calls read and write, and then memory ends */
 #define ARENA		(64u << 10)
+#define FAR		(16u << 20)
 #define PAGE		4096u
 
 enum kind { IOAS, PARENT, VIOMMU, VDEVICE, VEVENTQ, FAULT, NESTED, KINDS };
@@ -764,16 +765,18 @@ static bool prepare_worker(struct worker *w, uint64_t seed)
 	unsigned char *p;
 
 	w->rnd = seed * 0x9e3779b97f4a7c15ull | 1;
-	/* The arena, a hole behind it, a page of each of the other kinds */
-	p = mmap(NULL, ARENA + 3 * PAGE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/*
+	 * The arena, a hole behind it, a page of each of the other kinds. All of it
+	 * far from what else is mapped, a BAR for instance.
+	 */
+	p = mmap(NULL, 3 * FAR, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
-	w->arena = p;
-	w->read_only = p + ARENA + PAGE;
-	w->no_access = p + ARENA + 2 * PAGE;
-	return !munmap(p + ARENA, PAGE) && !mprotect(w->read_only, PAGE, PROT_READ) &&
-	       !mprotect(w->no_access, PAGE, PROT_NONE);
+	w->arena = p + FAR;
+	w->read_only = w->arena + ARENA + PAGE;
+	w->no_access = w->arena + ARENA + 2 * PAGE;
+	return !mprotect(w->arena, ARENA, PROT_READ | PROT_WRITE) &&
+	       !mprotect(w->read_only, PAGE, PROT_READ);
 }
 
 static void sum(unsigned int op, unsigned long *calls, unsigned long *good)
