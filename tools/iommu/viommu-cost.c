@@ -33,6 +33,7 @@
 #include <linux/iommufd.h>
 
 #include "edu.h"
+#include "iommufd-calls.h"
 #include "util.h"
 #include "vfio.h"
 #include "vsmmuv3.h"
@@ -80,18 +81,6 @@ static struct {
 	uint32_t viommu[MAX_THREADS];
 } t;
 
-static unsigned int nr, nr_failed;
-
-static bool check(bool ok, const char *name)
-{
-	nr++;
-	printf("%sok %u %s\n", ok ? "" : "not ", nr, name);
-	fflush(stdout);
-	if (!ok)
-		nr_failed++;
-	return ok;
-}
-
 static void die(const char *what)
 {
 	printf("Bail out! %s: %s\n", what, strerror(errno));
@@ -104,7 +93,8 @@ static void must(bool ok, const char *what)
 		die(what);
 }
 
-static void write_file(const char *path, const char *text)
+/* As write_file(), but what was there goes first: a trace, for instance */
+static void must_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	ssize_t len = strlen(text);
@@ -218,10 +208,10 @@ static void init_tracing(void)
 	for (i = 0; i < ARRAY_SIZE(alloc_events); i++) {
 		snprintf(path, sizeof(path), TRACEFS "events/kmem/%s/filter",
 			 alloc_events[i]);
-		write_file(path, filter);
+		must_write(path, filter);
 		snprintf(path, sizeof(path), TRACEFS "events/kmem/%s/enable",
 			 alloc_events[i]);
-		write_file(path, "1");
+		must_write(path, "1");
 	}
 	tracing_on = open(TRACEFS "tracing_on", O_WRONLY | O_CLOEXEC);
 	must(tracing_on >= 0, TRACEFS "tracing_on");
@@ -236,10 +226,10 @@ static void exit_tracing(void)
 	for (i = 0; i < ARRAY_SIZE(alloc_events); i++) {
 		snprintf(path, sizeof(path), TRACEFS "events/kmem/%s/enable",
 			 alloc_events[i]);
-		write_file(path, "0");
+		must_write(path, "0");
 		snprintf(path, sizeof(path), TRACEFS "events/kmem/%s/filter",
 			 alloc_events[i]);
-		write_file(path, "0");
+		must_write(path, "0");
 	}
 	trace_allocations("1");
 	close(tracing_on);
@@ -291,7 +281,7 @@ static struct allocations count_allocations(const struct vsmmu_cmd *cmds, uint32
 
 	/* The least of some: now and then a slab is filled up in between */
 	for (i = 0; i < 5; i++) {
-		write_file(TRACEFS "trace", "");
+		must_write(TRACEFS "trace", "");
 		trace_allocations("1");
 		must(invalidate(t.viommu[0], cmds, n), "the commands");
 		trace_allocations("0");
@@ -315,24 +305,24 @@ static void test_memory(void)
 	init_tracing();
 	fill(cmds, LONG_ARRAY, true);
 
-	write_file(TRACEFS "trace", "");
+	must_write(TRACEFS "trace", "");
 	trace_allocations("1");
 	must(!ioctl(t.iommufd, IOMMU_IOAS_ALLOC, &ioas), "IOMMU_IOAS_ALLOC");
 	trace_allocations("0");
-	check(read_trace("an IOAS").count, "allocations are seen");
+	tap_check(read_trace("an IOAS").count, "allocations are seen");
 
 	for (i = 1; i <= SHORT_ARRAY; i *= 2)
 		none &= !count_allocations(cmds, i).count;
-	check(none, "arrays of up to 64 commands allocate nothing");
+	tap_check(none, "arrays of up to 64 commands allocate nothing");
 
 	first = count_allocations(cmds, lengths[0]);
-	check(first.count == 1 && first.bytes <= 16384,
-	      "a longer array makes one allocation of 16 KiB at most");
+	tap_check(first.count == 1 && first.bytes <= 16384,
+		  "a longer array makes one allocation of 16 KiB at most");
 	for (i = 1; i < ARRAY_SIZE(lengths); i++) {
 		a = count_allocations(cmds, lengths[i]);
 		same &= a.count == first.count && a.bytes == first.bytes;
 	}
-	check(same, "the same for all lengths up to 5000");
+	tap_check(same, "the same for all lengths up to 5000");
 	exit_tracing();
 }
 
@@ -483,11 +473,11 @@ static uint64_t run_threads(unsigned int n, enum what what, bool one_each, uint6
 	}
 
 	pthread_barrier_wait(&barrier);
-	write_file("/proc/lock_stat", "0");
-	write_file("/proc/sys/kernel/lock_stat", "1");
+	must_write("/proc/lock_stat", "0");
+	must_write("/proc/sys/kernel/lock_stat", "1");
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	write_file("/proc/sys/kernel/lock_stat", "0");
+	must_write("/proc/sys/kernel/lock_stat", "0");
 	pthread_barrier_wait(&barrier);
 	for (i = 0, ns = 0; i < n; i++) {
 		pthread_join(threads[i].thread, NULL);
@@ -521,7 +511,7 @@ static unsigned int test_calls(unsigned int n, enum what what, bool one_each,
 
 	ns = run_threads(n, what, one_each, 0, &with);
 	snprintf(name, sizeof(name), "%s: all done", text);
-	check(ns, name);
+	tap_check(ns, name);
 	run_threads(n, NOTHING, false, ns, &without);
 
 	for (i = 0; i < with.n; i++) {
@@ -542,13 +532,13 @@ static void test_locks(unsigned int n)
 	char text[64], name[128];
 	unsigned int one_each;
 
-	check(test_calls(n, IOVA_RANGES, false, "IOMMU_IOAS_IOVA_RANGES"),
-	      "locks are seen");
+	tap_check(test_calls(n, IOVA_RANGES, false, "IOMMU_IOAS_IOVA_RANGES"),
+		  "locks are seen");
 	for (one_each = 0; one_each < 2; one_each++) {
 		snprintf(text, sizeof(text), "%u threads, %s", n,
 			 one_each ? "a vIOMMU each" : "one vIOMMU");
 		snprintf(name, sizeof(name), "%s: no lock of the vIOMMU or the queue", text);
-		check(!test_calls(n, INVALIDATE, one_each, text), name);
+		tap_check(!test_calls(n, INVALIDATE, one_each, text), name);
 	}
 }
 
@@ -559,10 +549,8 @@ int main(int argc, char **argv)
 	if (!n || n > MAX_THREADS)
 		die("number of threads");
 
-	printf("TAP version 13\n");
 	open_viommus(n);
 	test_memory();
 	test_locks(n);
-	printf("1..%u\n", nr);
-	return nr_failed ? 1 : 0;
+	return tap_end();
 }

@@ -31,6 +31,7 @@
 
 #include "edu.h"
 #include "inject.h"
+#include "iommufd-calls.h"
 #include "util.h"
 #include "vfio.h"
 #include "vsmmuv3-iommufd.h"
@@ -66,18 +67,6 @@ static struct {
 } t;
 
 static int stop;
-static unsigned int nr, nr_failed;
-
-static bool check(bool ok, const char *name)
-{
-	nr++;
-	printf("%sok %u %s\n", ok ? "" : "not ", nr, name);
-	fflush(stdout);
-	if (!ok)
-		nr_failed++;
-	return ok;
-}
-
 static bool stopped(void)
 {
 	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
@@ -400,16 +389,16 @@ static bool alloc_parent(void)
 static bool setup(void)
 {
 	t.iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	return check(t.iommufd >= 0 && !vfio_find(&t.vfio, EDU_VENDOR, EDU_DEVICE) &&
-		     !vfio_open(&t.vfio, t.iommufd), "device") &&
-	       check(alloc_parent(), "nest parent") &&
-	       check(!vfio_attach(&t.vfio, t.parent) && !vfio_map_bar0(&t.vfio) &&
-		     !vfio_bus_master(&t.vfio) && !edu_probe(&t.edu, t.vfio.bar0),
-		     "DMA engine") &&
-	       check(!vsmmu_iommufd_init(&t.viommu, t.iommufd, t.vfio.dev_id, t.parent,
-					 VEVENTQ_DEPTH) &&
-		     !vsmmu_iommufd_add_device(&t.viommu, t.vfio.fd, t.vfio.dev_id, VSID),
-		     "vIOMMU, vDEVICE, vEVENTQ");
+	return tap_check(t.iommufd >= 0 && !vfio_find(&t.vfio, EDU_VENDOR, EDU_DEVICE) &&
+			 !vfio_open(&t.vfio, t.iommufd), "device") &&
+	       tap_check(alloc_parent(), "nest parent") &&
+	       tap_check(!vfio_attach(&t.vfio, t.parent) && !vfio_map_bar0(&t.vfio) &&
+			 !vfio_bus_master(&t.vfio) && !edu_probe(&t.edu, t.vfio.bar0),
+			 "DMA engine") &&
+	       tap_check(!vsmmu_iommufd_init(&t.viommu, t.iommufd, t.vfio.dev_id, t.parent,
+					     VEVENTQ_DEPTH) &&
+			 !vsmmu_iommufd_add_device(&t.viommu, t.vfio.fd, t.vfio.dev_id,
+						   VSID), "vIOMMU, vDEVICE, vEVENTQ");
 }
 
 static void run(unsigned int seconds)
@@ -422,7 +411,7 @@ static void run(unsigned int seconds)
 	unsigned int i;
 
 	if (t.inject)
-		check(inject_errors(INJECT_INDEX, -1, 20), "hardware errors are injected");
+		tap_check(inject_errors(INJECT_INDEX, -1, 20), "hardware errors are injected");
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		if (pthread_create(&id[i], NULL, threads[i], NULL))
 			exit(1);
@@ -437,22 +426,22 @@ static void run(unsigned int seconds)
 static void results(void)
 {
 	printf("# short arrays: %lu, wrong %lu\n", t.clean, t.clean_bad);
-	check(t.clean && !t.clean_bad, "short arrays never see an error");
+	tap_check(t.clean && !t.clean_bad, "short arrays never see an error");
 	printf("# long arrays: %lu, hardware errors %lu, wrong %lu\n", t.hit, t.hit_errors,
 	       t.hit_bad);
-	check(t.hit && !t.hit_bad, "long arrays see their own errors only");
-	check(!t.hit_errors == !t.inject, "hardware errors are raised if they are injected");
+	tap_check(t.hit && !t.hit_bad, "long arrays see their own errors only");
+	tap_check(!t.hit_errors == !t.inject, "hardware errors are raised if they are injected");
 	printf("# random commands: %lu, refused %lu, wrong %lu\n", t.fuzz, t.fuzz_refused,
 	       t.fuzz_bad);
-	check(t.fuzz_refused && t.fuzz > t.fuzz_refused && !t.fuzz_bad,
-	      "random commands run or are refused");
+	tap_check(t.fuzz_refused && t.fuzz > t.fuzz_refused && !t.fuzz_bad,
+		  "random commands run or are refused");
 	printf("# maps and unmaps: %lu, wrong %lu\n", t.maps, t.maps_bad);
-	check(t.maps && !t.maps_bad, "the host's unmaps work");
+	tap_check(t.maps && !t.maps_bad, "the host's unmaps work");
 	printf("# STE changes: %lu, wrong %lu\n", t.attaches, t.attaches_bad);
-	check(t.attaches && !t.attaches_bad, "STE changes work");
+	tap_check(t.attaches && !t.attaches_bad, "STE changes work");
 	printf("# transfers: %lu, events: %lu, lost %lu, wrong %lu\n", t.dmas, t.events,
 	       t.events_lost, t.events_bad);
-	check(t.events && !t.events_bad, "events are in order and the device's");
+	tap_check(t.events && !t.events_bad, "events are in order and the device's");
 }
 
 int main(int argc, char **argv)
@@ -468,13 +457,11 @@ int main(int argc, char **argv)
 			seconds = atoi(argv[i]);
 	}
 
-	printf("TAP version 13\n");
 	if (setup()) {
 		run(seconds);
 		results();
-		check(!vsmmu_iommufd_remove_device(&t.viommu, VSID) &&
-		      !vsmmu_iommufd_exit(&t.viommu), "nothing is busy at the end");
+		tap_check(!vsmmu_iommufd_remove_device(&t.viommu, VSID) &&
+			  !vsmmu_iommufd_exit(&t.viommu), "nothing is busy at the end");
 	}
-	printf("1..%u\n# %u passed, %u failed\n", nr, nr - nr_failed, nr_failed);
-	return nr_failed ? 1 : 0;
+	return tap_end();
 }
