@@ -386,7 +386,6 @@ TEST_F(iopf, replace)
 	DESTROY(fault2_id);
 }
 
-/* A refused attach leaves the device with the HWPT and the faults it had */
 /* Nobody can answer any more: the kernel does, what waits and what is to come */
 TEST_F(iopf, closed)
 {
@@ -415,6 +414,7 @@ TEST_F(iopf, closed)
 	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
 }
 
+/* A refused attach leaves the device with the HWPT and the faults it had */
 TEST_F(iopf, refused_attach)
 {
 	struct vi_env *env = &self->env;
