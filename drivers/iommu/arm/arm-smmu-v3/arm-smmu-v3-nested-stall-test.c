@@ -152,6 +152,17 @@ static void expect_resume(struct kunit *test, struct stall_test *t,
 			FIELD_PREP(CMDQ_RESUME_1_STAG, stag));
 }
 
+/* A transaction stalls and is aborted at once, when its event is read */
+static void expect_aborted(struct kunit *test, struct stall_test *t, u64 w1)
+{
+	unsigned int from = nested_model_issued(t->m);
+
+	stall_event(t, TEST_SID, w1);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+}
+
 static void expect_no_resume(struct kunit *test, struct stall_test *t,
 			     unsigned int from)
 {
@@ -261,7 +272,6 @@ static void stall_test_no_queue(struct kunit *test)
 {
 	struct stall_test *t = stall_setup(test, &conf_stall);
 	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
-	unsigned int from;
 
 	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
 	KUNIT_EXPECT_TRUE(test, nested_model_ste(t->m, TEST_SID, 1) &
@@ -270,20 +280,12 @@ static void stall_test_no_queue(struct kunit *test)
 					 STRTAB_STE_2_S2S);
 
 	/* An SMMU that stalls nevertheless: not left waiting */
-	from = nested_model_issued(t->m);
-	stall_event(t, TEST_SID, 0);
-	nested_model_irq(t->m);
-	expect_resume(test, t, from, TEST_SID, TEST_STAG,
-		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_aborted(test, t, 0);
 	expect_vevent(test, t);
 
 	/* And a device that was never said to stall */
 	t->d->master.stall_enabled = false;
-	from = nested_model_issued(t->m);
-	stall_event(t, TEST_SID, 0);
-	nested_model_irq(t->m);
-	expect_resume(test, t, from, TEST_SID, TEST_STAG,
-		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_aborted(test, t, 0);
 	expect_vevent(test, t);
 }
 
@@ -305,7 +307,7 @@ static void stall_test_forced(struct kunit *test)
 {
 	struct stall_test *t = stall_setup(test, &conf_force);
 	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
-	unsigned int from, i;
+	unsigned int i;
 
 	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
 	/* S1STALLD is ILLEGAL here, and S2S must be set */
@@ -315,11 +317,7 @@ static void stall_test_forced(struct kunit *test)
 					STRTAB_STE_2_S2S);
 
 	for (i = 0; i < 3; i++) {
-		from = nested_model_issued(t->m);
-		stall_event(t, TEST_SID, 0);
-		nested_model_irq(t->m);
-		expect_resume(test, t, from, TEST_SID, TEST_STAG,
-			      CMDQ_RESUME_0_RESP_ABORT);
+		expect_aborted(test, t, 0);
 		expect_vevent(test, t);
 	}
 }
@@ -329,12 +327,8 @@ static void stall_test_stage2(struct kunit *test)
 {
 	struct stall_test *t = stall_setup(test, &conf_force);
 	struct stall_queue *q = stall_queue(test, t);
-	unsigned int from = nested_model_issued(t->m);
 
-	stall_event(t, TEST_SID, EVTQ_1_S2);
-	nested_model_irq(t->m);
-	expect_resume(test, t, from, TEST_SID, TEST_STAG,
-		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_aborted(test, t, EVTQ_1_S2);
 	KUNIT_EXPECT_EQ(test, q->count, 0);
 	expect_no_vevent(test, t);
 }
