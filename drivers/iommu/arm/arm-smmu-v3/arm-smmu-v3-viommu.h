@@ -103,9 +103,6 @@ arm_smmu_nest_parent_quirks(const struct arm_smmu_domain *smmu_domain,
 	return 0;
 }
 
-/* arm-smmu-v3.c: is ATS in the SMMU, the root complex and the device? */
-bool arm_smmu_ats_supported(struct arm_smmu_master *master);
-
 #ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
 /* arm-smmu-v3-viommu.c */
 void *arm_smmu_hw_info(struct device *dev, u32 *length, u32 *type);
@@ -232,12 +229,9 @@ static inline void arm_smmu_nested_disable_iopf(struct arm_smmu_master *master)
 {
 }
 
-static inline void arm_smmu_write_ste_entry(struct arm_smmu_entry_writer *writer,
-					    struct arm_smmu_ste *ste,
-					    const struct arm_smmu_ste *target)
-{
-	arm_smmu_write_entry(writer, ste->data, target->data);
-}
+/* No function, because what it calls may be static in arm-smmu-v3.c */
+#define arm_smmu_write_ste_entry(writer, ste, target) \
+	arm_smmu_write_entry(writer, (ste)->data, (target)->data)
 #endif /* CONFIG_ARM_SMMU_V3_IOMMUFD */
 
 /* arm-smmu-v3-vinvalidate.c */
