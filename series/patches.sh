@@ -117,8 +117,10 @@ done
 echo "Linux $version" | commit
 base=$(in_repo rev-parse HEAD)
 
-# The text of a hook above its diff, without the subject
-hook_body() { sed -e '/^--- a\//,$d' -e 1,2d "$PATCHES/$1" | fmt -w 73; }
+# The text of a hook above its diff, without the subject and the licence
+hook_body() {
+	sed -e '/^--- a\//,$d' -e 1,2d -e '/^SPDX-License-Identifier:/d' "$PATCHES/$1" | fmt -w 73
+}
 
 for n in "${patches[@]}"; do
 	subject=$(entry_has "$n" subject)
