@@ -4,6 +4,7 @@
 # $B/bases/VERSION/ with the folders of the base that the series touches, and
 # $B/bases/VERSION.names with the path of every file that it has.
 #	bases.sh [VERSION...]	default: all that Debian's archives have today
+#	bases.sh --whole VERSION	all of that kernel as well, in $B/bases/VERSION.whole
 #
 # A VERSION is one of linux-source-6.12's (Debian's patches applied), or "oldest": of
 # those that Debian has, or "upstream": the newest linux_6.12.y.orig.tar.xz that can be
@@ -46,11 +47,26 @@ unpack() {
 	rm "$dir.patterns"
 }
 
-fetch_package() {
-	own_apt_download apt-get download "$SOURCE_PACKAGE=$1"
+# package VERSION COMMAND...: with the compressed tar on the command's standard input
+package() {
+	local version=$1
+
+	shift
+	own_apt_download apt-get download "$SOURCE_PACKAGE=$version"
 	dpkg-deb --fsys-tarfile "$APT_STATE"/download/*.deb |
-		tar -xO "./usr/src/$SOURCE_PACKAGE.tar.xz" | unpack "$1"
+		tar -xO "./usr/src/$SOURCE_PACKAGE.tar.xz" | "$@"
 	rm -rf "$APT_STATE/download"
+}
+
+fetch_package() { package "$1" unpack "$1"; }
+
+fetch_whole() {
+	local dir=$bases/$1.whole
+
+	rm -rf "$dir" "$dir.tmp"
+	mkdir "$dir.tmp"
+	package "$1" tar -xJ -C "$dir.tmp" --strip-components=1
+	mv "$dir.tmp" "$dir"
 }
 
 # A mirror may lack the file of a version that it lists
@@ -77,6 +93,11 @@ there() {
 
 [ -d "$BASE" ] || die "there is no $BASE: run 'make base'"
 mkdir -p "$bases"
+whole=
+if [ "${1:-}" = --whole ]; then
+	whole=1
+	shift
+fi
 wanted=("$@")
 updated=
 look() {
@@ -106,6 +127,10 @@ for v in "${wanted[@]}"; do
 		else
 			step "fetching $SOURCE_PACKAGE $v" "bases-$v" fetch_package "$v"
 		fi
+	fi
+	if [ -n "$whole" ] && [ ! -d "$bases/$v.whole" ]; then
+		look
+		step "fetching all of $SOURCE_PACKAGE $v" "bases-$v-whole" fetch_whole "$v"
 	fi
 	echo "$v"
 done
