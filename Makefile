@@ -63,10 +63,10 @@ refresh:
 	@series/refresh.sh
 
 headers: tree
-	@series/kernel.sh headers
+	@$(VM)/kernel.sh headers
 
 kernel: tree
-	@series/kernel.sh
+	@$(VM)/kernel.sh
 
 kernel-x86: tree
 	@series/x86.sh

@@ -231,7 +231,7 @@ build_steps() {
 		done
 	done
 	in_repo checkout -q series
-	"$TOP/series/kernel.sh"
+	"$TOP/tools/testing/viommu/kernel.sh"
 	"$TOP/series/x86.sh"
 	v=$("$TOP/series/bases.sh" --whole oldest)
 	step "$v with the series, arm64" series-build-on built_on "$v"

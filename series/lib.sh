@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034 # used by the scripts that include this
-# Shared by the scripts of the series: paths, messages and the list of overlay files.
+# Shared by the scripts of the series: paths and the list of overlay files, on top of what
+# the scripts of the tests share.
 # Usage: . "$(dirname "$0")/lib.sh"
 
 set -euo pipefail
@@ -18,70 +19,11 @@ SYNCED=$B/synced		# TREE's files of ours as the last sync left them
 PATCHES=$TOP/patches/6.12
 SOURCE_PACKAGE=${SOURCE_PACKAGE:-linux-source-6.12}
 LOG=$B/log			# of the steps
-JOBS=${JOBS:-$(($(nproc) + 1))}
-
-export LC_ALL=C
+SERIES=$TOP/series
 # The clone may be another user's, as in a container
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$TOP
-export CCACHE_BASEDIR=$B CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 
-say() { printf '%s\n' "==> $*" >&2; }
-die() { printf '%s\n' "error: $*" >&2; exit 1; }
-
-# The kernel's own make, for the arm64 build of the tree
-CROSS_COMPILE=${CROSS_COMPILE:-aarch64-linux-gnu-}
-if command -v ccache >/dev/null; then
-	CC=${CC:-ccache ${CROSS_COMPILE}gcc}
-else
-	CC=${CC:-${CROSS_COMPILE}gcc}
-fi
-kmake() {
-	local out=$1
-
-	shift
-	# Not the options and variables of the make that runs us
-	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES \
-		make -C "$TREE" O="$out" ARCH=arm64 CROSS_COMPILE="$CROSS_COMPILE" \
-		CC="$CC" -j"$JOBS" "$@"
-}
-
-# step NAME LOG COMMAND...: run a step with its output in a log and show that it
-# lives. A failure says where to look and what to run next (NEXT), and ends the
-# script; with try it is left in step_status. Neither may be called in a
-# condition: bash would ignore 'set -e' in the command.
-try() {
-	local name=$1 log=$LOG/$2.log start=$SECONDS pid ticks=0
-
-	shift 2
-	step_status=0
-	printf '==> %s ' "$name" >&2
-	(set -e; "$@") >"$log" 2>&1 </dev/null &
-	pid=$!
-	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
-	while kill -0 "$pid" 2>/dev/null; do
-		sleep 0.2
-		ticks=$((ticks + 1))
-		[ $((ticks % 25)) != 0 ] || printf . >&2
-	done
-	wait "$pid" || step_status=$?
-	trap - INT TERM
-	if [ "$step_status" = 0 ]; then
-		printf '(%d s)\n' $((SECONDS - start)) >&2
-		return
-	fi
-	printf 'FAILED (%d s)\n' $((SECONDS - start)) >&2
-	{
-		grep -E '(error|Error|undefined reference)[: ]' "$log" | head -n 10 || true
-		tail -n "${TAIL:-12}" "$log"
-	} | cut -c1-300 | sed 's/^/    /' >&2
-	printf '%s\n' "error: $name failed" "  log:  $log" >&2
-	[ -z "${NEXT:-}" ] || printf '%s\n' "  next: $NEXT" >&2
-}
-
-step() {
-	try "$@"
-	[ "$step_status" = 0 ] || exit "$step_status"
-}
+. "$TOP/tools/testing/viommu/lib.sh"
 
 # kernel_version MAKEFILE: of the kernel that it is the top Makefile of
 kernel_version() {

@@ -6,7 +6,8 @@
 # to the file named by "results" instead of drawing. Both compare with the base;
 # PEER=7.2 also with Debian's kernel source of that version. PROFILE=N adds where the
 # instructions of an array of N commands go.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
+needs_series
 . "$(dirname "$0")/vmlib.sh"
 
 out=$B/bench
@@ -107,7 +108,7 @@ peer_source() {
 "$TOP/series/base.sh"
 "$TOP/series/tree.sh"
 command -v gnuplot >/dev/null || "$TOP/series/deps.sh" gnuplot-nox
-"$TOP/series/kernel.sh" headers
+"$here/kernel.sh" headers
 step "programs for the test machine" programs "$here/programs.sh"
 step "the machine's IORT" iort iort
 

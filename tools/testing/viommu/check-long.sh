@@ -5,7 +5,7 @@
 # heavy checkers, and other ways to build and to look at the code. Each part is one
 # function; PARTS="kasan modules" runs these only. No part is begun when BUDGET
 # seconds are over, and those left out count as skipped.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
 # alive LABEL TEXT: a checker that is not there finds nothing
@@ -25,7 +25,7 @@ instrumented() {
 	mapfile -t variables < <(instrument "$2" "$TREE"/drivers/iommu/*.c \
 		"$TREE"/drivers/iommu/{iommufd,arm/arm-smmu-v3}/*.c | grep -vE -e "${3:-^$}")
 	may "kernel with ${1^^}" "kernel-$1" \
-		"$TOP/series/kernel.sh" "$1" "$here/vm.config" "$here/$1.config" "${variables[@]}"
+		"$here/kernel.sh" "$1" "$here/vm.config" "$here/$1.config" "${variables[@]}"
 }
 
 # Memory errors and leaks, what lockdep sees when all is slow; undefined behaviour in
@@ -107,7 +107,7 @@ matrix() { "$here/matrix.sh" "$results"; }
 semantic_patches() {
 	local c options said status=0
 
-	command -v spatch >/dev/null || "$TOP/series/deps.sh" coccinelle
+	command -v spatch >/dev/null || "$SERIES/deps.sh" coccinelle
 	cd "$TREE"
 	mapfile -t files < <(overlay_files | cut -f2 | grep '^\(drivers\|include\)/.*\.[ch]$')
 	mapfile -t patches < <(find scripts/coccinelle -name '*.cocci' | sort)
@@ -128,24 +128,26 @@ semantic_patches() {
 }
 coccinelle() { may "coccinelle" coccinelle semantic_patches; }
 
-# Each patch of the series builds, and it fits all of Debian's 6.12; packages, of a
-# kernel as small as can be
+# Each patch of the series builds, and it fits all of Debian's 6.12; a kernel tree with
+# the patches runs the demo by itself; packages, of a kernel as small as can be
 tiny_packages() {
 	kmake "$B/deb-tiny" KCONFIG_ALLCONFIG="$here/deb.config" allnoconfig
-	CONFIG=$B/deb-tiny/.config "$TOP/series/deb.sh"
+	CONFIG=$B/deb-tiny/.config "$SERIES/deb.sh"
 }
 carry() {
-	may "patches of the series" patches "$TOP/series/patches.sh"
+	may "patches of the series" patches "$SERIES/patches.sh"
 	[ "$step_status" = 0 ] || return 0
 	may "each patch builds, the series fits" series-build \
-		"$TOP/series/check-series.sh" --build --fit all
+		"$SERIES/check-series.sh" --build --fit all
+	may "a kernel tree with the series runs the demo" in-tree \
+		env B="$B/in-tree" "$B/check-series/tools/testing/viommu/demo.sh"
 	mkdir -p "$B/deb-tiny"
 	may "Debian packages" deb tiny_packages
 }
 
 # The properties of the pure code, with inputs that libFuzzer makes up
 libfuzzer() {
-	command -v clang >/dev/null || "$TOP/series/deps.sh" clang lld llvm
+	command -v clang >/dev/null || "$SERIES/deps.sh" clang lld llvm
 	may "libFuzzer" libfuzzer env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" fuzz
 }
 
@@ -156,7 +158,9 @@ bench() { may "counting instructions" bench env results="$results" "$here/bench.
 qemu() { may "QEMU with a guest" demo-qemu env results="$results" "$here/demo-qemu.sh"; }
 
 prepare check-long
-for part in ${PARTS:-kasan kcsan modules matrix coccinelle libfuzzer bench qemu carry}; do
+parts="kasan kcsan modules libfuzzer qemu"
+[ -z "$SERIES" ] || parts="kasan kcsan modules matrix coccinelle libfuzzer bench qemu carry"
+for part in ${PARTS:-$parts}; do
 	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
 		result skip check-long "$part" "out of time"
 		continue

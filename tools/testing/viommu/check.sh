@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Every test, from pure code to a machine. A step that fails is one failed test
 # and the others go on where they can; the last line counts.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
 prepare check
-must "test kernel" kernel "$TOP/series/kernel.sh"
+must "test kernel" kernel "$here/kernel.sh"
 vm_tests ""
 
 # What a command more in an array costs, and what reaches the SMMU: that differs
@@ -37,11 +37,13 @@ fi
 host trace-tools trace-tools "$here/trace-test.py" "$LOG/vm-trace.out" \
 	"$B/tools/iommu-host/host/smmu-decode" "$TOP/tools/iommu/viommu-top.py"
 
+# All else is about patches and packages
+[ -n "$SERIES" ] || finish
 "$here/static.sh" "$results" || true
-may "patches of the series" patches "$TOP/series/patches.sh"
+may "patches of the series" patches "$SERIES/patches.sh"
 # And fit the oldest 6.12 that Debian has
-may "patches make what was tested" check-series "$TOP/series/check-series.sh" --fit oldest
-may "documentation without a warning" docs "$TOP/series/docs.sh"
-may "Debian's configuration and metadata" deb-config "$TOP/series/deb.sh" config
-may "x86_64 with IOMMUFD=m, =y, =n" x86 "$TOP/series/x86.sh"
+may "patches make what was tested" check-series "$SERIES/check-series.sh" --fit oldest
+may "documentation without a warning" docs "$SERIES/docs.sh"
+may "Debian's configuration and metadata" deb-config "$SERIES/deb.sh" config
+may "x86_64 with IOMMUFD=m, =y, =n" x86 "$SERIES/x86.sh"
 finish

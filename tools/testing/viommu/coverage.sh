@@ -4,13 +4,14 @@
 # runs in a machine on a kernel that counts, prints a line for each file and the
 # lines that were not executed. Fails if a test does, or if less than MIN percent of
 # the lines of our files (default 95) were executed.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
+needs_series
 . "$(dirname "$0")/vmlib.sh"
 
 prepare coverage
 mapfile -t files < <({ overlay_files | cut -f2; hooked_files; } | grep '^drivers/.*\.c$')
 mapfile -t counted < <(instrument GCOV_PROFILE "${files[@]}")
-must "kernel with gcov" kernel-gcov "$TOP/series/kernel.sh" gcov \
+must "kernel with gcov" kernel-gcov "$here/kernel.sh" gcov \
 	"$here/vm.config" "$here/gcov.config" "${counted[@]}"
 
 GCOV=1 SLOW=2 vm_tests gcov- -k "$B/gcov/arch/arm64/boot/Image"

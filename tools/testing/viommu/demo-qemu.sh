@@ -4,7 +4,7 @@
 # accelerated SMMUv3, an NVMe and a guest. What was shown goes to standard output, a
 # line each; result lines (see results.py) to the file named by "results" if there is
 # one, else to a file of its own. IMAGE=FILE takes that kernel and builds none.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
 DISK_MIB=64			# the guest copies from the first half to the second
@@ -22,14 +22,14 @@ export NEXT="make demo-qemu"
 NEXT="make demo-qemu (with the network up)" \
 	step "fetching QEMU 11 and a guest's kernel for arm64" qemu-root "$here/qemu-root.sh"
 step "building the programs" programs-qemu "$here/programs.sh" init qemu-host qemu-guest
-[ -n "${IMAGE:-}" ] || "$TOP/series/kernel.sh" kvm "$here/vm.config" "$here/kvm.config"
+[ -n "${IMAGE:-}" ] || "$here/kernel.sh" kvm "$here/vm.config" "$here/kvm.config"
 step "taking the machine's IORT" iort iort -k "$image"
 
 disk_image() {
 	local half=$((DISK_MIB / 2))
 
 	dd if=/dev/urandom of="$disk" bs=1M count=$half
-	truncate -s ${DISK_MIB}M "$disk"
+	truncate -s "${DISK_MIB}M" "$disk"
 	cp "$disk" "$disk.before"
 }
 step "filling the disk" "$me-disk" disk_image

@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Run the reference VMM's main job in the test machine; its table goes to
 # standard output, its exit status is this script's.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/vmlib.sh"
 
-export NEXT="make demo"
+NEXT=$(again demo)
+export NEXT
+if [ -z "$SERIES" ]; then
+	"$here/kernel.sh" headers
+	"$here/kernel.sh"
+fi
 step "building the programs" programs "$here/programs.sh"
 step "taking the machine's IORT" iort iort
 

@@ -4,7 +4,8 @@
 # Other ways to configure and to compile what the series adds: no warning from a file
 # of ours, none from a file that we hook but those of the base. Result lines are
 # appended to the file named by the argument.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
+needs_series
 . "$(dirname "$0")/vmlib.sh"
 
 results=${1:-$LOG/matrix.results}

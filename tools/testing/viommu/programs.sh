@@ -3,7 +3,7 @@
 # Build what runs in the test machine, static and for arm64, into $B/vm/bin:
 # init, the kselftests (the base's own and the series'), the programs of tools/iommu.
 # With arguments, only those of this directory that they name.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
 here=$TOP/tools/testing/viommu
 bin=$B/vm/bin

@@ -10,7 +10,7 @@
 #
 # apt checks the archive's signature and every package's hash; its lists and its
 # cache are in $B/qemu, this machine's own are left alone.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
 QEMU_SUITE=trixie-backports
 QEMU_MIN=1:11			# the first with an accelerated SMMUv3

@@ -14,7 +14,7 @@
 # What the programs print is also copied to standard output as it comes. Exit
 # status: 0 if init ran its manifest to the end and powered off, 1 if not (a
 # crash, a hang); what the programs returned is for results.py to tell.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
 image=$B/arm64/arch/arm64/boot/Image initrd='' prefix=$LOG/vm cpus=2 limit=300 append=''
 accel=(-accel "tcg,thread=multi")

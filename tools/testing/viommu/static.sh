@@ -3,7 +3,8 @@
 # shellcheck disable=SC2317 # the functions are called through step
 # What can be said of the series without running it; result lines (see
 # results.py) are appended to the file named by the argument.
-. "$(dirname "$0")/../../../series/lib.sh"
+. "$(dirname "$0")/lib.sh"
+needs_series
 . "$(dirname "$0")/vmlib.sh"
 
 results=${1:-$LOG/static.results}

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034,SC2154 # for the scripts that include this
-# Boots of the test machine and the collection of results, on top of series/lib.sh.
+# Boots of the test machine and the collection of results, on top of lib.sh.
 
 here=$TOP/tools/testing/viommu
 VM=$B/vm
 mkdir -p "$VM"
 
 # prepare NAME: what every run needs but a kernel. Its results go to
-# LOG/NAME.results, and "make NAME" is what to run again.
+# LOG/NAME.results, and the target NAME is what to run again.
 prepare() {
 	results=$LOG/$1.results
 	: >"$results"
-	export NEXT="make $1"
-	"$TOP/series/base.sh"
-	"$TOP/series/tree.sh"
-	must "uAPI headers" headers "$TOP/series/kernel.sh" headers
+	NEXT=$(again "$1")
+	export NEXT
+	if [ -n "$SERIES" ]; then
+		"$SERIES/base.sh"
+		"$SERIES/tree.sh"
+	fi
+	must "uAPI headers" headers "$here/kernel.sh" headers
 	must "programs for the test machine" programs "$here/programs.sh"
 }
 
@@ -39,17 +42,19 @@ iort() {
 
 # boot NAME MANIFEST run-vm-OPTION...: one boot with the programs that the
 # manifest names; logs in LOG/vm-NAME.{out,kernel}, status as run-vm.sh's. With
-# NO_CANWBS the machine's own IORT, with MODULES that build's modules to load.
+# NO_CANWBS the machine's own IORT, with MODULES that build's modules to load, with
+# ROOT the files of that folder.
 boot() {
 	local name=$1 manifest=$2 files acpi=(--acpi "$VM/iort.aml")
 
 	[ -z "${NO_CANWBS:-}" ] || acpi=()
 	shift 2
 	mapfile -t files < <(
-		awk '$1 !~ /^#/ && $3 ~ /^\/bin\// { print $3 }' "$manifest" |
-			sort -u | sed "s,^/bin/\(.*\),bin/\1=$VM/bin/\1,"
+		awk '$1 !~ /^#/ { for (i = 3; i <= NF; i++) if ($i ~ /^\/bin\//) print $i }' \
+			"$manifest" | sort -u | sed "s,^/bin/\(.*\),bin/\1=$VM/bin/\1,"
 		awk -v build="${MODULES:-}" \
 			'$3 == "@load" { print substr($4, 2) "=" build "/" substr($4, 2) }' "$manifest"
+		[ -z "${ROOT:-}" ] || find "$ROOT" -type f -printf '%P=%p\n' | sort
 	)
 	"$here/mkinitramfs.py" "${acpi[@]}" "$VM/$name.cpio" \
 		"init=$VM/bin/init" "manifest=$manifest" "${files[@]}" &&

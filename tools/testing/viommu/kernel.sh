@@ -16,11 +16,12 @@ headers() {
 	rsync -rc --delete "$B/headers/install/include/" "$B/headers/include/"
 }
 if [ "${1:-}" = headers ]; then
-	NEXT="make headers" step "installing the uAPI headers" headers headers
+	NEXT=$(again headers) step "installing the uAPI headers" headers headers
 	exit
 fi
 variables=()
-fragments=("$TOP/tools/testing/viommu/vm.config")
+here=$TOP/tools/testing/viommu
+fragments=("$here/vm.config")
 if [ $# -gt 1 ]; then
 	out=$B/$1
 	shift
@@ -37,14 +38,14 @@ mkdir -p "$out"
 
 # Configure again when the fragment or any Kconfig of ours changes
 cat "${fragments[@]}" >"$out/fragment"
-id=$(cat "$B/base.id" "$out/fragment" "$TOP/Kconfig" "$PATCHES"/*.patch | sha256sum)
+id=$(cat "$out/fragment" "$TREE"/Makefile "$TREE"/drivers/iommu/{,*/}Kconfig* | sha256sum)
 if [ "$(cat "$out/config.id" 2>/dev/null)" != "$id" ]; then
-	NEXT="make kernel" step "configuring the kernel ($name)" "config-$name" \
+	NEXT=$(again kernel) step "configuring the kernel ($name)" "config-$name" \
 		kmake "$out" KCONFIG_ALLCONFIG="$out/fragment" allnoconfig
 	# Kconfig drops what it doesn't know or can't have without a word
 	lost=$(grep '^CONFIG_.*=' "$out/fragment" | grep -vxFf "$out/.config" || true)
 	[ -z "$lost" ] || die "the configuration did not take: $(echo "$lost" | tr '\n' ' ')"
 	echo "$id" >"$out/config.id"
 fi
-NEXT="make kernel" step "building the kernel ($name)" "kernel-$name" \
+NEXT=$(again kernel) step "building the kernel ($name)" "kernel-$name" \
 	kmake "$out" Image "${variables[@]}"
