@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "demo.h"
+#include "util.h"
 
 #define WAIT_MS			2000u
 /* For events that must not come */
@@ -23,14 +23,6 @@
 
 /* The engine makes one access, and so one fault, of 4 bytes each */
 #define FAULT_BYTES		4u
-
-static unsigned int now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static uint64_t accounted(const struct demo *d)
 {

@@ -2,27 +2,20 @@
 /*
  * Hardware errors on request
  */
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "inject.h"
+#include "util.h"
 
 #define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq"
 
 static bool set_attr(const char *attr, int value)
 {
 	char path[128], text[16];
-	int fd, len, ret;
 
 	snprintf(path, sizeof(path), INJECT_DIR "/%s", attr);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	len = snprintf(text, sizeof(text), "%d", value);
-	ret = write(fd, text, len);
-	close(fd);
-	return ret == len;
+	snprintf(text, sizeof(text), "%d", value);
+	return !write_file(path, text);
 }
 
 bool inject_errors(unsigned int index, int times, unsigned int probability)

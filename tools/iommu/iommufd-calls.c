@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iommufd's ioctls as functions, and what a test of them needs besides
+ * iommufd's ioctls as functions
  */
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "iommufd-calls.h"
-#include "util.h"
 
 int ic_call(int fd, unsigned long request, void *arg)
 {
@@ -159,117 +152,4 @@ int ic_invalidate(int fd, uint32_t viommu, const void *cmds, uint32_t num,
 		.entry_num = num,
 	};
 	return ic_call(fd, IOMMU_HWPT_INVALIDATE, cmd);
-}
-
-int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
-}
-
-int read_file(const char *path, char *text, unsigned int size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, size - 1);
-	if (len < 0)
-		len = -errno;
-	else
-		text[len] = '\0';
-	close(fd);
-	return len;
-}
-
-int kmsg_open(void)
-{
-	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (kmsg >= 0)
-		lseek(kmsg, 0, SEEK_END);
-	return kmsg;
-}
-
-void kmsg_count(int kmsg, struct kmsg_count *count)
-{
-	static const char *const splats[] = {
-		"WARNING: ", "BUG: ", "Oops", "Internal error", "refcount_t",
-		"suspicious RCU usage", "INFO: possible", "INFO: task",
-		"INFO: rcu", "Time out waiting for iommufd", "UBSAN", "KCSAN",
-	};
-	/* What the kernel says of a machine that is slow, whoever keeps it busy */
-	static const char *const slow[] = {
-		"hrtimer: interrupt took", "RT throttling", "clocksource:",
-		"hogged CPU",
-	};
-	char line[2048], *nl;
-	unsigned int i;
-	ssize_t len;
-
-	memset(count, 0, sizeof(*count));
-	for (;;) {
-		len = read(kmsg, line, sizeof(line) - 1);
-		if (len < 0 && errno == EPIPE) {
-			count->lost = true;
-			continue;
-		}
-		if (len <= 0)
-			return;
-		line[len] = '\0';
-		nl = strchr(line, '\n');
-		if (nl)
-			*nl = '\0';
-		for (i = 0; i < ARRAY_SIZE(slow) && !strstr(line, slow[i]); i++)
-			;
-		count->lines += i == ARRAY_SIZE(slow);
-		if (strstr(line, "CMDQ") || strstr(line, "CMD_SYNC") ||
-		    strstr(line, "global error"))
-			count->cmdq++;
-		for (i = 0; i < ARRAY_SIZE(splats); i++) {
-			if (!strstr(line, splats[i]))
-				continue;
-			if (!count->splats++)
-				snprintf(count->splat, sizeof(count->splat), "%.255s", line);
-			break;
-		}
-	}
-}
-
-/* Processes that are forked after the first test count on */
-static struct {
-	unsigned int nr, failed;
-} *tap;
-
-bool tap_check(bool ok, const char *name)
-{
-	if (!tap) {
-		tap = mmap(NULL, sizeof(*tap), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (tap == MAP_FAILED)
-			exit(1);
-		printf("TAP version 13\n");
-	}
-	tap->nr++;
-	printf("%sok %u %s\n", ok ? "" : "not ", tap->nr, name);
-	fflush(stdout);
-	if (!ok)
-		tap->failed++;
-	return ok;
-}
-
-int tap_end(void)
-{
-	if (!tap)
-		return 1;
-	printf("1..%u\n# %u passed, %u failed\n", tap->nr, tap->nr - tap->failed,
-	       tap->failed);
-	return tap->failed ? 1 : 0;
 }

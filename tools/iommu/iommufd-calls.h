@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * iommufd's ioctls as functions, and what a test of them needs besides
+ * iommufd's ioctls as functions
  *
  * The functions that make a call return 0 or a positive errno, and set their output
  * only if it is 0.
@@ -34,35 +34,5 @@ int ic_invalidate(int fd, uint32_t viommu, const void *cmds, uint32_t num,
 #define STE_BYPASS_W0	0x9ull
 #define STE_S1_W0(ipa)	(0xbull | (ipa))
 #define STE_S1_W1	0xd6ull
-
-/* A file of a file system of the kernel's; returns 0 or a positive errno */
-int write_file(const char *path, const char *text);
-/* Bytes read, text is terminated; -errno */
-int read_file(const char *path, char *text, unsigned int size);
-
-/* The kernel's log from the moment of the call on; -1 */
-int kmsg_open(void);
-/**
- * struct kmsg_count - What was printed
- * @lines: Lines in all, but for those of the kernel about a slow machine
- * @lost: The log went round before it was read
- * @cmdq: Lines about errors of an SMMU's command queue
- * @splats: Lines that speak of a bug in the kernel
- * @splat: The first of those
- */
-struct kmsg_count {
-	unsigned long lines;
-	bool lost;
-	unsigned long cmdq;
-	unsigned long splats;
-	char splat[256];
-};
-
-void kmsg_count(int kmsg, struct kmsg_count *count);
-
-/* TAP: the results of a program and its children, counted. Returns @ok. */
-bool tap_check(bool ok, const char *name);
-/* The plan and the sum; returns the program's exit status */
-int tap_end(void);
 
 #endif

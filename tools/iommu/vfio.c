@@ -19,47 +19,17 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
+#include "util.h"
 #include "vfio.h"
 
 #define PCI_DEVICES	"/sys/bus/pci/devices"
-
-static int read_text(const char *path, char *buf, size_t size)
-{
-	ssize_t len;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = read(fd, buf, size - 1);
-	close(fd);
-	if (len < 0)
-		return -errno;
-	buf[len] = '\0';
-	return 0;
-}
-
-static int write_text(const char *path, const char *text)
-{
-	ssize_t len;
-	int fd, ret = 0;
-
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = write(fd, text, strlen(text));
-	if (len < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 static unsigned long read_id(const char *bdf, const char *file)
 {
 	char path[PATH_MAX], text[32];
 
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", bdf, file);
-	if (read_text(path, text, sizeof(text)))
+	if (read_file(path, text, sizeof(text)) < 0)
 		return ULONG_MAX;
 	return strtoul(text, NULL, 0);
 }
@@ -120,15 +90,15 @@ static int bind_driver(const char *bdf)
 		if (name && !strcmp(name, "/vfio-pci"))
 			return 0;
 		snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver/unbind", bdf);
-		ret = write_text(path, bdf);
+		ret = -write_file(path, bdf);
 		if (ret)
 			return ret;
 	}
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", bdf);
-	ret = write_text(path, "vfio-pci");
+	ret = -write_file(path, "vfio-pci");
 	if (ret)
 		return ret;
-	return write_text("/sys/bus/pci/drivers_probe", bdf);
+	return -write_file("/sys/bus/pci/drivers_probe", bdf);
 }
 
 static int open_cdev(const char *bdf)

@@ -29,6 +29,7 @@
 #include <linux/iommufd.h>
 
 #include "edu.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 
@@ -41,17 +42,14 @@
 
 #define SIZE_WITHOUT_REPORT	32u
 
-static unsigned int nr, nr_failed;
 static const char *prefix = "";
 
 static bool check(bool ok, const char *name)
 {
-	nr++;
-	printf("%sok %u %s%s\n", ok ? "" : "not ", nr, prefix, name);
-	fflush(stdout);
-	if (!ok)
-		nr_failed++;
-	return ok;
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s%s", prefix, name);
+	return tap_check(ok, text);
 }
 
 static int fd;
@@ -387,13 +385,12 @@ static bool use_all(void)
 }
 
 /* Like a VMM that was killed: all files close while everything is in use */
-static int dies(void)
+static void dies(void)
 {
 	if (!open_all() || !use_all())
-		return 1;
+		return;
 	nonblocking_veventq();
 	one_by_one();
-	return nr_failed != 0;
 }
 
 static void leaves(void)
@@ -449,41 +446,28 @@ static int refused(void)
 		check(!vfio_detach(&v.vfio), "detach");
 		check(!destroy(v.parent), "destroy parent");
 	}
-	printf("1..%u\n# %u passed, %u failed\n", nr, nr - nr_failed, nr_failed);
-	return nr_failed ? 1 : 0;
+	return tap_end();
 }
 
 int main(int argc, char **argv)
 {
-	int status = 0, pipefd[2];
-	unsigned int done[2] = {};
+	int status = 0;
 	pid_t pid;
 
-	printf("TAP version 13\n");
-	fflush(stdout);
+	tap_begin();
 	if (argc == 2 && !strcmp(argv[1], "--no-canwbs"))
 		return refused();
-	if (pipe(pipefd))
-		return 1;
 	pid = fork();
 	if (!pid) {
 		prefix = "dies: ";
-		status = dies();
-		done[0] = nr;
-		done[1] = nr_failed;
-		if (write(pipefd[1], done, sizeof(done)) != sizeof(done))
-			_exit(1);
+		dies();
 		/* No exit handlers, no close: the kernel cleans up */
-		_exit(status);
+		_exit(0);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid ||
-	    read(pipefd[0], done, sizeof(done)) != sizeof(done))
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 		return 1;
-	nr = done[0];
-	nr_failed = done[1];
 
 	prefix = "leaves: ";
 	leaves();
-	printf("1..%u\n# %u passed, %u failed\n", nr, nr - nr_failed, nr_failed);
-	return nr_failed || status ? 1 : 0;
+	return tap_end();
 }

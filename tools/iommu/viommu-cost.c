@@ -27,13 +27,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/iommufd.h>
 
 #include "edu.h"
 #include "iommufd-calls.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 #include "vsmmuv3.h"
@@ -384,14 +384,6 @@ enum what {
 	/* Nothing, until @until */
 	NOTHING,
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 static pthread_barrier_t barrier;
 

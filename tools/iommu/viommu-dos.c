@@ -31,11 +31,13 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "edu.h"
+#include "inject.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 
@@ -48,7 +50,6 @@
 #define LARGE		(1u << 17)
 #define ATTACK_MS	800u
 
-#define INJECT_DIR	"/sys/kernel/debug/fail_arm_smmu_cmdq/"
 #define TRACING		"/sys/kernel/tracing/"
 #define CGROUPS		"/tmp/viommu-dos-cgroup"
 
@@ -71,14 +72,6 @@ static int stop;
 static bool stopped(void)
 {
 	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 static bool set_up(void)
@@ -171,19 +164,6 @@ static unsigned long large_arrays(void)
 	return n;
 }
 
-static bool inject(const char *probability)
-{
-	return !write_file(INJECT_DIR "verbose", "0") &&
-	       !write_file(INJECT_DIR "interval", "1") &&
-	       !write_file(INJECT_DIR "index", "1") &&
-	       !write_file(INJECT_DIR "times", "-1") &&
-	       !write_file(INJECT_DIR "probability", probability);
-}
-
-/*
- * As a command that gets past the check and that the SMMU refuses would; the second
- * one, as the others have arrays of one.
- */
 static unsigned long hardware_errors(void)
 {
 	unsigned long n;
@@ -253,14 +233,18 @@ static unsigned long host_unmaps(void)
 	return n;
 }
 
+/*
+ * As a command that gets past the check and that the SMMU refuses would; the second
+ * one, as the others have arrays of one.
+ */
 static bool start_injection(void)
 {
-	return inject("100");
+	return inject_errors(1, -1, 100);
 }
 
 static bool stop_injection(void)
 {
-	return inject("0");
+	return inject_errors(1, -1, 0);
 }
 
 static bool to_bypass(void)

@@ -15,13 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <linux/iommufd.h>
 
 #include "demo.h"
 #include "inject.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
+#include "util.h"
 
 #define MAX_ARRAY	5000u
 /* An error that waits for a timeout takes a second */
@@ -63,14 +65,6 @@ void demo_left_out(const char *step, const char *why)
 void demo_heading(const char *text)
 {
 	printf("# %s\n", text);
-}
-
-static unsigned int now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000u + t.tv_nsec / 1000000;
 }
 
 static struct vsmmu_cmd cmd_page(unsigned int which)

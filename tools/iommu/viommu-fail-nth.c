@@ -19,6 +19,8 @@
 
 #include "edu.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 

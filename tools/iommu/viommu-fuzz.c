@@ -36,11 +36,13 @@
 #include <unistd.h>
 
 #include "../../drivers/iommu/iommufd/iommufd_test.h"
-
 #include "edu.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
+
 
 #define MEM_BASE	0x40000000ull
 #define MEM_SIZE	(1u << 20)
@@ -809,14 +811,11 @@ static bool all_seen(void)
 static bool fuzz(unsigned int seconds)
 {
 	unsigned int i, round, more = seconds < 6 ? 10 * seconds : 60;
-	struct timespec now, end;
+	uint64_t end = now_ms() + seconds * 1000ull, now;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += seconds;
 	for (round = 0;; round++) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= end.tv_sec &&
-		    (all_seen() || now.tv_sec >= end.tv_sec + more))
+		now = now_ms();
+		if (now >= end && (all_seen() || now >= end + more * 1000ull))
 			return true;
 		if (!open_all()) {
 			printf("# round %u: %s\n", round, strerror(errno));

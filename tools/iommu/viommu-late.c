@@ -26,6 +26,8 @@
 
 #include "edu.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 
@@ -78,14 +80,6 @@ static int ahead(bool on)
 	struct sched_param param = { .sched_priority = on ? PRIORITY : 0 };
 
 	return sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &param) ? -errno : 0;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* One DMA that faults, without sleeping */

@@ -30,6 +30,8 @@
 
 #include "edu.h"
 #include "iommufd-calls.h"
+#include "kmsg.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 

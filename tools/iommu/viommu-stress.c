@@ -32,6 +32,7 @@
 #include "edu.h"
 #include "inject.h"
 #include "iommufd-calls.h"
+#include "tap.h"
 #include "util.h"
 #include "vfio.h"
 #include "vsmmuv3-iommufd.h"
