@@ -8,7 +8,8 @@
  * nothing is invalidated but where it says so: QEMU's SMMU keeps what it has
  * translated until it is told to forget it, so a stale translation shows.
  *
- * Needs two edu devices and an NVMe controller, for its function-level reset.
+ * Needs three edu devices, the last in a slot, and an NVMe controller, for its
+ * function-level reset.
  */
 #include <endian.h>
 #include <errno.h>
@@ -34,6 +35,10 @@
 #include "tap.h"
 #include "util.h"
 #include "vfio.h"
+
+/* The slot that the last edu is in, see vm_tests() */
+#define EDU_SLOT	"7"
+#define PROVE_LOCKING	"/sys/module/lockdep/parameters/prove_locking"
 
 #define NVME_VENDOR	0x1b36
 #define NVME_DEVICE	0x0010
@@ -457,12 +462,13 @@ struct user {
 	int veventq_fd;
 };
 
-static int user_make(struct user *u)
+/* The @n-th edu behind it */
+static int user_make(struct user *u, unsigned int n)
 {
 	int ret;
 
 	memset(u, 0, sizeof(*u));
-	ret = vm_make(&u->vm) ?: dev_add(&u->vm, &u->d, 0);
+	ret = vm_make(&u->vm) ?: dev_add(&u->vm, &u->d, n);
 	if (ret)
 		return ret;
 	make_set(&u->vm, 0, 5);
@@ -486,7 +492,7 @@ static void killed_vmms(void)
 			return;
 		pid = fork();
 		if (!pid) {
-			if (user_make(&u))
+			if (user_make(&u, 0))
 				_exit(1);
 			edu_start_write(&u.d.edu, IOVA + (round & 1) * PAGE, 0, 8);
 			if (write(fds[1], "", 1) != 1)
@@ -505,7 +511,7 @@ static void killed_vmms(void)
 		close(fds[0]);
 	}
 	tap_check(!bad, "killed: four VMMs, in the middle of DMA and invalidations");
-	tap_check(!user_make(&u) && where(&u.vm, &u.d, IOVA) == 1,
+	tap_check(!user_make(&u, 0) && where(&u.vm, &u.d, IOVA) == 1,
 		  "killed: the next one has the device");
 	/* And leaves without a word: files are closed in an order of their own */
 	close(u.vm.fd);
@@ -515,17 +521,15 @@ static void killed_vmms(void)
 	quiet("killed");
 }
 
-/* Write to a file of the device in sysfs, in a process of its own: it may block */
-static pid_t write_later(struct vfio_dev *vfio, const char *file, const char *text)
+/* Write to a file of sysfs, in a process of its own: it may block */
+static pid_t write_later(struct vfio_dev *vfio, const char *path, const char *text)
 {
-	char path[PATH_MAX];
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
 	/* Or it would wait for itself */
 	vfio_close(vfio);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", vfio->bdf, file);
 	_exit(write_file(path, text));
 }
 
@@ -566,22 +570,57 @@ static void expect_tombstone(struct user *u, const char *name)
 }
 
 /*
- * The host unbinds the device from vfio-pci, or takes it away, with the VMM in the
- * middle of it. VFIO waits for the VMM to close the device; the VMM can take its
- * time, and the vIOMMU works on.
+ * The host unbinds the device from vfio-pci, removes it from the kernel, or lets it be
+ * unplugged, with the VMM in the middle of it. VFIO waits for the VMM to close the
+ * device; the VMM can take its time, and the vIOMMU works on.
  */
-static void unbound(const char *name, const char *file, const char *again)
+static const struct removal {
+	const char *name;
+	unsigned int edu;
+	/* Printed with the device's address: a file, what is written to it; the way back */
+	const char *file, *text;
+	const char *back, *back_text;
+	bool no_lockdep;
+} removals[] = {
+	{
+		.name = "unbound",
+		.file = "/sys/bus/pci/devices/%s/driver/unbind",
+		.text = "%s",
+		.back = "/sys/bus/pci/drivers/vfio-pci/bind",
+		.back_text = "%s",
+	}, {
+		.name = "removed",
+		.file = "/sys/bus/pci/devices/%s/remove",
+		.text = "1",
+		.back = "/sys/bus/pci/rescan",
+		.back_text = "1",
+	}, {
+		/* The last one is in a slot; QEMU takes it away when that has no power */
+		.name = "unplugged",
+		.edu = 2,
+		.file = "/sys/bus/pci/slots/" EDU_SLOT "/power",
+		.text = "0",
+		/* 6.12's pciehp takes two locks of its own in both orders, VFIO or not */
+		.no_lockdep = true,
+	},
+};
+
+static void removed(const struct removal *r)
 {
-	char text[96], bdf[16];
+	char text[96], path[PATH_MAX], what[32];
+	const char *name = r->name;
 	struct user u;
 	pid_t pid;
 	int ret;
 
 	snprintf(text, sizeof(text), "%s: set up", name);
-	if (!tap_check(!user_make(&u), text))
+	if (!tap_check(!user_make(&u, r->edu), text))
 		return;
-	memcpy(bdf, u.d.vfio.bdf, sizeof(bdf));
-	pid = write_later(&u.d.vfio, file, strcmp(file, "remove") ? bdf : "1");
+	snprintf(path, sizeof(path), r->file, u.d.vfio.bdf);
+	snprintf(what, sizeof(what), r->text, u.d.vfio.bdf);
+	if (r->no_lockdep)
+		write_file(PROVE_LOCKING, "0");
+	pid = write_later(&u.d.vfio, path, what);
 	snprintf(text, sizeof(text), "%s: waits for the VMM", name);
 	tap_check(pid > 0 && wait_ms(pid, BLOCK_MS) == ETIMEDOUT, text);
 	snprintf(text, sizeof(text), "%s: meanwhile all is as it was", name);
@@ -591,16 +630,26 @@ static void unbound(const char *name, const char *file, const char *again)
 	vfio_close(&u.d.vfio);
 	snprintf(text, sizeof(text), "%s: done when the VMM closes the device", name);
 	tap_check(!wait_ms(pid, TIMEOUT_MS), text);
+	if (r->no_lockdep)
+		write_file(PROVE_LOCKING, "1");
 	expect_tombstone(&u, name);
 	vm_end(&u.vm);
 
-	/* And back */
-	ret = write_file(again, strcmp(file, "remove") ? bdf : "1");
-	snprintf(text, sizeof(text), "%s: and back again", name);
-	if (tap_check(!ret && !user_make(&u) && where(&u.vm, &u.d, IOVA) == 1, text)) {
-		vfio_close(&u.d.vfio);
-		close(u.veventq_fd);
-		vm_end(&u.vm);
+	if (r->back) {
+		snprintf(what, sizeof(what), r->back_text, u.d.vfio.bdf);
+		ret = write_file(r->back, what);
+		snprintf(text, sizeof(text), "%s: and back again", name);
+		if (tap_check(!ret && !user_make(&u, r->edu) &&
+			      where(&u.vm, &u.d, IOVA) == 1, text)) {
+			vfio_close(&u.d.vfio);
+			close(u.veventq_fd);
+			vm_end(&u.vm);
+		}
+	} else {
+		struct dev gone;
+
+		snprintf(text, sizeof(text), "%s: the device is gone", name);
+		tap_check(dev_find(&gone, r->edu) == ENODEV, text);
 	}
 	quiet(name);
 }
@@ -726,8 +775,118 @@ static void function_reset(void)
 	quiet("reset");
 }
 
+/* What an invalidating process of the guest's has done, and whether it is to go on */
+struct progress {
+	bool stop;
+	unsigned long calls, failed;
+};
+
+static pid_t invalidate_on(struct user *u, volatile struct progress *progress)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	while (!progress->stop) {
+		/* Of no ASID in use: what is in the TLB stays there */
+		if (invalidate(&u->vm, u->viommu, CMD_TLBI_NH_ASID(99), 0))
+			progress->failed++;
+		progress->calls++;
+	}
+	_exit(0);
+}
+
+static unsigned long suspends(void)
+{
+	char text[32];
+
+	return read_file("/sys/power/suspend_stats/success", text, sizeof(text)) > 0 ?
+	       strtoul(text, NULL, 10) : 0;
+}
+
+/* To idle and back, with all devices suspended and interrupts held back for a second */
+static int suspend_resume(void)
+{
+	int ret = write_file("/sys/power/pm_test", "platform") ?:
+		  write_file("/sys/module/suspend/parameters/pm_test_delay", "1") ?:
+		  write_file("/sys/power/state", "freeze");
+
+	write_file("/sys/power/pm_test", "none");
+	return ret;
+}
+
+/* The next event is the device's and has this sequence number */
+static bool next_event(struct user *u, uint32_t sequence)
+{
+	struct pollfd pfd = { .fd = u->veventq_fd, .events = POLLIN };
+	struct iommufd_vevent_header header;
+	uint64_t record[5], word;
+
+	if (poll(&pfd, 1, TIMEOUT_MS) != 1 ||
+	    read(u->veventq_fd, record, sizeof(record)) != sizeof(record))
+		return false;
+	memcpy(&header, record, sizeof(header));
+	memcpy(&word, record + 1, sizeof(word));
+	return !header.flags && header.sequence == sequence &&
+	       le64toh(word) >> 32 == VSID(0);
+}
+
+/*
+ * The machine suspends and resumes under a guest. The SMMU is on all the time, as
+ * it is on machines that 6.12 can suspend: nothing of the guest's may be different
+ * afterwards, and what the device faults on meanwhile arrives late and in its order.
+ */
+static void suspended(void)
+{
+	volatile struct progress *progress;
+	unsigned long before, calls;
+	struct user u;
+	pid_t pid;
+	int ret;
+
+	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!tap_check(progress != MAP_FAILED && !user_make(&u, 0) &&
+		       where(&u.vm, &u.d, IOVA) == 1, "suspend: set up"))
+		return;
+	/* An entry in the TLB that the tables don't have, and an event nobody has read */
+	map_page(&u.vm, 0, 0, 2);
+	where(&u.vm, &u.d, IOVA + PAGE);
+	pid = invalidate_on(&u, progress);
+	before = suspends();
+	ret = edu_start_write(&u.d.edu, IOVA + 2 * PAGE, 0, 8) ? EIO : suspend_resume();
+	if (ret)
+		printf("# suspend: %s\n", strerror(ret));
+	tap_check(!ret && suspends() == before + 1, "suspend: to idle and back");
+
+	calls = progress->calls;
+	usleep(BLOCK_MS * 1000);
+	tap_check(calls && progress->calls > calls && !progress->failed,
+		  "suspend: invalidations go on where they were");
+	progress->stop = true;
+	tap_check(pid > 0 && !wait_ms(pid, TIMEOUT_MS), "suspend: and end when they shall");
+	tap_check(next_event(&u, 0) && next_event(&u, 1),
+		  "suspend: the event before and the one meanwhile, in order");
+	tap_check(where(&u.vm, &u.d, IOVA) == 1, "suspend: nothing was translated anew");
+	tap_check(!invalidate(&u.vm, u.viommu, CMD_TLBI_NH_ASID(5), 0) &&
+		  where(&u.vm, &u.d, IOVA) == 2, "suspend: until the guest says so");
+	where(&u.vm, &u.d, IOVA + PAGE);
+	tap_check(next_event(&u, 2), "suspend: events are counted on");
+	tap_check(!vfio_attach(&u.d.vfio, u.vm.parent) &&
+		  where(&u.vm, &u.d, DATA_IPA(4)) == 4 &&
+		  !vfio_attach(&u.d.vfio, u.hwpt) && where(&u.vm, &u.d, IOVA) == 2,
+		  "suspend: to the parent and back to stage 1");
+	vfio_close(&u.d.vfio);
+	close(u.veventq_fd);
+	vm_end(&u.vm);
+	munmap((void *)progress, sizeof(*progress));
+	quiet("suspend");
+}
+
 int main(void)
 {
+	unsigned int i;
+
 	kmsg = kmsg_open();
 	if (kmsg < 0)
 		return 1;
@@ -737,8 +896,9 @@ int main(void)
 	two_parents();
 	late_vdevice();
 	killed_vmms();
-	unbound("unbound", "driver/unbind", "/sys/bus/pci/drivers/vfio-pci/bind");
-	unbound("removed", "remove", "/sys/bus/pci/rescan");
+	for (i = 0; i < ARRAY_SIZE(removals); i++)
+		removed(&removals[i]);
 	function_reset();
+	suspended();
 	return tap_end();
 }

@@ -21,21 +21,27 @@ prepare() {
 	must "programs for the test machine" programs "$here/programs.sh"
 }
 
+# A slot that a device can be pulled out of
+slot=(-device "pcie-root-port,id=rp7,chassis=1,slot=7")
+
 # VM/iort.aml: this QEMU's and firmware's IORT with CANWBS in it, taken by a boot
-# of its own the first time; run-vm-OPTION... is for that
+# of its own the first time; run-vm-OPTION... is for that. It is for the buses that
+# the machine has then, so the slot is there, whether or not later.
 iort() {
 	local firmware=${QEMU_EFI:-/usr/share/qemu-efi-aarch64/QEMU_EFI.fd} id
 
 	id=$(
 		"${QEMU:-qemu-system-aarch64}" --version
 		sha256sum "$firmware" "$here/run-vm.sh" "$here/iort-canwbs.py" | cut -c1-64
+		echo "${slot[@]}"
 	)
 	if [ -f "$VM/iort.aml" ] && [ "$(cat "$VM/iort.id" 2>/dev/null)" = "$id" ]; then
 		return
 	fi
 	printf 'iort 30 @dump /sys/firmware/acpi/tables/IORT\n' >"$VM/iort.manifest"
 	"$here/mkinitramfs.py" "$VM/iort.cpio" "init=$VM/bin/init" "manifest=$VM/iort.manifest"
-	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120 "$@"
+	"$here/run-vm.sh" -i "$VM/iort.cpio" -o "$LOG/vm-iort" -t 120 "$@" \
+		-- "${slot[@]}"
 	"$here/iort-canwbs.py" "$LOG/vm-iort.out" "$VM/iort.aml"
 	echo "$id" >"$VM/iort.id"
 }
@@ -186,11 +192,13 @@ vm_tests() {
 		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
 	done
 
-	# Devices that come and go: another DMA engine, and one that can be reset
+	# Devices that come and go: another DMA engine, one in a slot that it can be pulled
+	# out of, and one that can be reset
 	name=${prefix}vmm-lifecycle
 	echo "viommu-lifecycle 120 /bin/viommu-lifecycle" | manifest "$name"
 	vm "$name" "$VM/$name.manifest" -c 2 -t $((300 * slow)) "$@" -- \
 		-device "edu,dma_mask=0xffffffffffffffff" \
+		"${slot[@]}" -device "edu,dma_mask=0xffffffffffffffff,bus=rp7" \
 		-drive file=null-co://,if=none,format=raw,id=nvm \
 		-device nvme,serial=viommu,drive=nvm
 
