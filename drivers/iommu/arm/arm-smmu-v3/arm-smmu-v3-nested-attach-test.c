@@ -540,6 +540,25 @@ static void expect_ats(struct kunit *test, struct ats_test *t, bool on)
 }
 
 /*
+ * Attach to @domain, which turns ATS on or off: by one write to the device, which finds
+ * EATS set in the STE, and one CFGI_STE. Returns the commands issued before.
+ */
+static unsigned int ats_switch(struct kunit *test, struct ats_test *t,
+			       struct iommu_domain *domain, bool on)
+{
+	unsigned int writes = t->d->ats_writes, from = nested_model_issued(t->m);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, domain, NULL));
+	expect_ats(test, t, on);
+	KUNIT_EXPECT_EQ(test, t->d->ats_writes, writes + 1);
+	KUNIT_EXPECT_EQ(test, 1,
+			nested_model_count(t->m, from, CMDQ_OP_CFGI_STE, TEST_SID));
+	KUNIT_EXPECT_EQ(test, FIELD_GET(STRTAB_STE_1_EATS, t->d->ste_at_write),
+			STRTAB_STE_1_EATS_TRANS);
+	return from;
+}
+
+/*
  * On and off again with stage 1 in use, as a guest does it with an STE: the STE
  * changes by one write, and the device asks for translations only while it says
  * that it may.
@@ -556,31 +575,10 @@ static void ats_test_switch(struct kunit *test)
 	expect_ats(test, t, false);
 
 	for (i = 0; i < 2; i++) {
-		from = nested_model_issued(t->m);
-		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
-		expect_ats(test, t, true);
-		KUNIT_EXPECT_EQ(test, t->d->ats_writes, 2 * i + 1);
-		KUNIT_EXPECT_EQ(test, 1,
-				nested_model_count(t->m, from, CMDQ_OP_CFGI_STE,
-						   TEST_SID));
 		/* First the STE, then the device */
-		KUNIT_EXPECT_EQ(test,
-				FIELD_GET(STRTAB_STE_1_EATS,
-					  t->d->ste_at_write),
-				STRTAB_STE_1_EATS_TRANS);
-
-		from = nested_model_issued(t->m);
-		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, off, NULL));
-		expect_ats(test, t, false);
-		KUNIT_EXPECT_EQ(test, t->d->ats_writes, 2 * i + 2);
-		KUNIT_EXPECT_EQ(test, 1,
-				nested_model_count(t->m, from, CMDQ_OP_CFGI_STE,
-						   TEST_SID));
+		ats_switch(test, t, on, true);
 		/* First the device, then the STE, and nothing is left in the ATC */
-		KUNIT_EXPECT_EQ(test,
-				FIELD_GET(STRTAB_STE_1_EATS,
-					  t->d->ste_at_write),
-				STRTAB_STE_1_EATS_TRANS);
+		from = ats_switch(test, t, off, false);
 		KUNIT_EXPECT_EQ(test, t->d->cmds_at_write, from);
 		KUNIT_EXPECT_GE(test,
 				nested_model_count(t->m, from, CMDQ_OP_ATC_INV,
