@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * viommu-stress: everything at once on one vIOMMU, for some seconds
+ * viommu-stress: everything at once, for some seconds
  *
- * What is checked is that nobody gets what is not theirs. The injected hardware errors
- * are at one index of an array only: callers with shorter arrays, and the host's own
- * unmaps on the same command queue, must never see one, and callers with longer arrays
- * must see that index and no other. Random commands must be refused by the kernel's
- * check or run: the SMMU itself must have no complaint. Records of
- * the vEVENTQ must be numbered without a repetition, and be of this device.
+ *	viommu-stress [--mock] [--no-injection] [--seed N] [--threads N] [SECONDS]
  *
- *	viommu-stress [--no-injection] [SECONDS]
+ * Two tests of SECONDS each, of which --mock, for a machine without an SMMUv3, leaves
+ * the second: objects that come and go, see stress-mix.c. --threads is for that one.
+ * The seed is printed: the same one has each thread make the same choices, in whatever
+ * order the threads come.
+ *
+ * The first is one vIOMMU that stays, under load. What is checked is that nobody gets
+ * what is not theirs. The injected hardware errors are at one index of an array only:
+ * callers with shorter arrays, and the host's own unmaps on the same command queue, must
+ * never see one, and callers with longer arrays must see that index and no other. Random
+ * commands must be refused by the kernel's check or run: the SMMU itself must have no
+ * complaint. Records of the vEVENTQ must be numbered without a repetition, and be of this
+ * device.
  *
  * --no-injection is for a kernel without CONFIG_ARM_SMMU_V3_FAULT_INJECTION.
  */
@@ -24,6 +30,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +39,7 @@
 #include "edu.h"
 #include "inject.h"
 #include "iommufd-calls.h"
+#include "stress-mix.h"
 #include "tap.h"
 #include "util.h"
 #include "vfio.h"
@@ -57,6 +65,7 @@ static struct {
 	struct edu edu;
 	struct vsmmu_iommufd viommu;
 	bool inject;
+	uint64_t seed;
 	/* Everything below is counted by one thread each, and read after they ended */
 	unsigned long clean, clean_bad;
 	unsigned long hit, hit_errors, hit_bad;
@@ -73,19 +82,6 @@ static bool stopped(void)
 	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
 }
 
-static uint64_t rnd64(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static unsigned int rnd(uint64_t *state, unsigned int n)
-{
-	return (rnd64(state) >> 32) % n;
-}
-
 /* Not by the library: it counts in one structure, and these are many threads */
 static int invalidate(const struct vsmmu_cmd *cmds, uint32_t n,
 		      struct iommu_hwpt_invalidate *cmd)
@@ -100,20 +96,20 @@ static int invalidate(const struct vsmmu_cmd *cmds, uint32_t n,
 	return ioctl(t.iommufd, IOMMU_HWPT_INVALIDATE, cmd) ? errno : 0;
 }
 
-static void fill(struct vsmmu_cmd *cmds, uint32_t n, uint64_t *state)
+static void fill(struct vsmmu_cmd *cmds, uint32_t n, struct rng *rng)
 {
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		switch (rnd(state, 4)) {
+		switch (rng_below(rng, 4)) {
 		case 0:
 			cmds[i].w[0] = htole64(VSMMU_OP_TLBI_NH_ASID |
-					       (uint64_t)rnd(state, 8) << 48);
+					       (uint64_t)rng_below(rng, 8) << 48);
 			cmds[i].w[1] = 0;
 			break;
 		case 1:
 			cmds[i].w[0] = htole64(VSMMU_OP_TLBI_NH_VA);
-			cmds[i].w[1] = htole64((uint64_t)rnd(state, 1024) << 12 | 1);
+			cmds[i].w[1] = htole64((uint64_t)rng_below(rng, 1024) << 12 | 1);
 			break;
 		case 2:
 			cmds[i].w[0] = htole64(VSMMU_OP_CFGI_CD | (uint64_t)VSID << 32);
@@ -137,14 +133,14 @@ static void *clean_thread(void *arg)
 {
 	struct vsmmu_cmd cmds[INJECT_INDEX];
 	struct iommu_hwpt_invalidate cmd;
-	uint64_t state = 1;
+	struct rng rng = rng_of(t.seed, 1);
 	uint32_t n;
 	int err;
 
 	(void)arg;
 	while (!stopped()) {
-		n = 1 + rnd(&state, INJECT_INDEX);
-		fill(cmds, n, &state);
+		n = 1 + rng_below(&rng, INJECT_INDEX);
+		fill(cmds, n, &rng);
 		err = invalidate(cmds, n, &cmd);
 		t.clean++;
 		if (!all_done(err, &cmd, n))
@@ -158,14 +154,14 @@ static void *hit_thread(void *arg)
 {
 	static struct vsmmu_cmd cmds[MAX_ARRAY];
 	struct iommu_hwpt_invalidate cmd;
-	uint64_t state = 2;
+	struct rng rng = rng_of(t.seed, 2);
 	uint32_t n;
 	int err;
 
 	(void)arg;
 	while (!stopped()) {
-		n = INJECT_INDEX + 1 + rnd(&state, MAX_ARRAY - INJECT_INDEX);
-		fill(cmds, n, &state);
+		n = INJECT_INDEX + 1 + rng_below(&rng, MAX_ARRAY - INJECT_INDEX);
+		fill(cmds, n, &rng);
 		err = invalidate(cmds, n, &cmd);
 		t.hit++;
 		if (all_done(err, &cmd, n))
@@ -182,7 +178,7 @@ static void *hit_thread(void *arg)
 }
 
 /* A good command with some bits wrong, or random bits with an opcode that exists */
-static void random_command(struct vsmmu_cmd *cmd, uint64_t *state)
+static void random_command(struct vsmmu_cmd *cmd, struct rng *rng)
 {
 	static const unsigned int ops[] = {
 		0x05, 0x06, 0x10, 0x11, 0x12, 0x13, 0x30, 0x40, 0x03, 0x46, 0x20, 0x28,
@@ -190,29 +186,29 @@ static void random_command(struct vsmmu_cmd *cmd, uint64_t *state)
 	unsigned int flips, bit;
 	uint64_t w0;
 
-	if (rnd(state, 4)) {
-		fill(cmd, 1, state);
-		for (flips = rnd(state, 4); flips; flips--) {
-			bit = rnd(state, 128);
+	if (rng_below(rng, 4)) {
+		fill(cmd, 1, rng);
+		for (flips = rng_below(rng, 4); flips; flips--) {
+			bit = rng_below(rng, 128);
 			cmd->w[bit / 64] ^= htole64(1ull << bit % 64);
 		}
 		return;
 	}
-	w0 = rnd64(state) & ~0xffull;
-	cmd->w[0] = htole64(w0 | ops[rnd(state, ARRAY_SIZE(ops))]);
-	cmd->w[1] = htole64(rnd64(state));
+	w0 = rng_next(rng) & ~0xffull;
+	cmd->w[0] = htole64(w0 | ops[rng_below(rng, ARRAY_SIZE(ops))]);
+	cmd->w[1] = htole64(rng_next(rng));
 }
 
 static void *fuzz_thread(void *arg)
 {
 	struct iommu_hwpt_invalidate cmd;
 	struct vsmmu_cmd one;
-	uint64_t state = 3;
+	struct rng rng = rng_of(t.seed, 3);
 	int err;
 
 	(void)arg;
 	while (!stopped()) {
-		random_command(&one, &state);
+		random_command(&one, &rng);
 		err = invalidate(&one, 1, &cmd);
 		t.fuzz++;
 		if (all_done(err, &cmd, 1))
@@ -261,25 +257,25 @@ static void *map_thread(void *arg)
 /* The guest changes its STE, by the library's backend: a HWPT is made and another goes */
 static void *attach_thread(void *arg)
 {
-	uint64_t state = 4;
+	struct rng rng = rng_of(t.seed, 4);
 
 	(void)arg;
 	while (!stopped()) {
 		struct vsmmu_ste ste = { .kind = VSMMU_STE_S1 };
-		unsigned int kind = rnd(&state, 6);
+		unsigned int kind = rng_below(&rng, 6);
 
 		if (kind == 0) {
 			ste.kind = VSMMU_STE_ABORT;
 		} else if (kind == 1) {
 			ste.kind = VSMMU_STE_BYPASS;
 		} else {
-			ste.w[0] = htole64(0xbull | (MEM_BASE + 0x40 * rnd(&state, 64)));
+			ste.w[0] = htole64(0xbull | (MEM_BASE + 0x40 * rng_below(&rng, 64)));
 			ste.w[1] = htole64(0xd6);
 		}
 		t.attaches++;
 		if (vsmmu_iommufd_ops.ste_changed(&t.viommu, VSID, &ste))
 			t.attaches_bad++;
-		usleep(rnd(&state, 30000));
+		usleep(rng_below(&rng, 30000));
 	}
 	return NULL;
 }
@@ -445,24 +441,51 @@ static void results(void)
 	tap_check(t.events && !t.events_bad, "events are in order and the device's");
 }
 
-int main(int argc, char **argv)
+/* One vIOMMU, under load */
+static void load(unsigned int seconds)
 {
-	unsigned int seconds = 8;
-	int i;
-
-	t.inject = true;
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--no-injection"))
-			t.inject = false;
-		else
-			seconds = atoi(argv[i]);
-	}
-
 	if (setup()) {
 		run(seconds);
 		results();
 		tap_check(!vsmmu_iommufd_remove_device(&t.viommu, VSID) &&
 			  !vsmmu_iommufd_exit(&t.viommu), "nothing is busy at the end");
 	}
+	vfio_close(&t.vfio);
+	close(t.iommufd);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int seconds = 8, threads = 4;
+	bool mock = false;
+	int i;
+
+	t.inject = true;
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--mock"))
+			mock = true;
+		else if (!strcmp(argv[i], "--no-injection"))
+			t.inject = false;
+		else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
+			t.seed = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--threads") && i + 1 < argc)
+			threads = atoi(argv[++i]);
+		else
+			seconds = atoi(argv[i]);
+	}
+	if (!seconds || !threads) {
+		fprintf(stderr,
+			"usage: %s [--mock] [--no-injection] [--seed N] [--threads N] [SECONDS]\n",
+			argv[0]);
+		return 2;
+	}
+	if (!t.seed && getrandom(&t.seed, sizeof(t.seed), 0) != sizeof(t.seed))
+		t.seed = time(NULL);
+	printf("# seed %#llx, %u threads, %u s, %s\n", (unsigned long long)t.seed, threads,
+	       seconds, mock ? "mock driver" : "SMMUv3");
+
+	if (!mock)
+		load(seconds);
+	stress_mix(mock, t.seed, threads, seconds);
 	return tap_end();
 }
