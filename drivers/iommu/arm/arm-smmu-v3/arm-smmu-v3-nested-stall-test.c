@@ -53,7 +53,6 @@ static int stall_handler(struct iopf_group *group)
 		complete(q->entered);
 		wait_for_completion(q->proceed);
 	}
-	iopf_group_dequeue(group);
 	list_add_tail(&group->node, &q->groups);
 	q->count++;
 	return 0;
