@@ -781,17 +781,17 @@ struct progress {
 	unsigned long calls, failed;
 };
 
-static pid_t invalidate_on(struct user *u, volatile struct progress *progress)
+static pid_t invalidate_on(struct user *u, struct progress *progress)
 {
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
-	while (!progress->stop) {
+	while (!__atomic_load_n(&progress->stop, __ATOMIC_RELAXED)) {
 		/* Of no ASID in use: what is in the TLB stays there */
 		if (invalidate(&u->vm, u->viommu, CMD_TLBI_NH_ASID(99), 0))
-			progress->failed++;
-		progress->calls++;
+			__atomic_fetch_add(&progress->failed, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&progress->calls, 1, __ATOMIC_RELAXED);
 	}
 	_exit(0);
 }
@@ -838,8 +838,8 @@ static bool next_event(struct user *u, uint32_t sequence)
  */
 static void suspended(void)
 {
-	volatile struct progress *progress;
-	unsigned long before, calls;
+	unsigned long before, calls, later;
+	struct progress *progress;
 	struct user u;
 	pid_t pid;
 	int ret;
@@ -859,11 +859,13 @@ static void suspended(void)
 		printf("# suspend: %s\n", strerror(ret));
 	tap_check(!ret && suspends() == before + 1, "suspend: to idle and back");
 
-	calls = progress->calls;
+	calls = __atomic_load_n(&progress->calls, __ATOMIC_RELAXED);
 	usleep(BLOCK_MS * 1000);
-	tap_check(calls && progress->calls > calls && !progress->failed,
+	later = __atomic_load_n(&progress->calls, __ATOMIC_RELAXED);
+	tap_check(calls && later > calls &&
+		  !__atomic_load_n(&progress->failed, __ATOMIC_RELAXED),
 		  "suspend: invalidations go on where they were");
-	progress->stop = true;
+	__atomic_store_n(&progress->stop, true, __ATOMIC_RELAXED);
 	tap_check(pid > 0 && !wait_ms(pid, TIMEOUT_MS), "suspend: and end when they shall");
 	tap_check(next_event(&u, 0) && next_event(&u, 1),
 		  "suspend: the event before and the one meanwhile, in order");
@@ -879,7 +881,7 @@ static void suspended(void)
 	vfio_close(&u.d.vfio);
 	close(u.veventq_fd);
 	vm_end(&u.vm);
-	munmap((void *)progress, sizeof(*progress));
+	munmap(progress, sizeof(*progress));
 	quiet("suspend");
 }
 
