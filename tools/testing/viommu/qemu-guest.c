@@ -36,7 +36,7 @@
 
 /* One file to build, and to look at when something in it is new */
 #include "../../iommu/edu.c"
-#include "../../iommu/util.h"
+#include "../../iommu/util.c"
 
 #define PCI_DIR		"/sys/bus/pci/devices"
 #define DISK		"/dev/nvme0n1"
@@ -69,30 +69,10 @@ static bool PRINTF_LIKE(2, 3) answer(bool ok, const char *fmt, ...)
 /* The first line of a file, without its end */
 static bool read_line(const char *path, char *buf, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
+	if (read_file(path, buf, size) < 0)
 		return false;
-	n = read(fd, buf, size - 1);
-	close(fd);
-	if (n < 0)
-		return false;
-	buf[n] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	return true;
-}
-
-static bool write_file(const char *path, const char *what)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	n = write(fd, what, strlen(what));
-	close(fd);
-	return n == (ssize_t)strlen(what);
 }
 
 static unsigned long read_hex(const char *dir, const char *dev, const char *file)
@@ -136,7 +116,7 @@ static void offer_driver(const char *addr)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", addr);
-	if (!write_file(path, "virtio-pci"))
+	if (write_file(path, "virtio-pci"))
 		return;
 	write_file("/sys/bus/pci/drivers_probe", addr);
 }

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../iommu/util.h"
+#include "../../iommu/util.c"
 
 #define QEMU		"/usr/bin/qemu-system-aarch64"
 #define FIRMWARE	"/QEMU_EFI.fd"
@@ -115,18 +115,6 @@ static bool read_text(const char *path, char *buf, size_t size)
 	return n >= 0;
 }
 
-static bool write_text(const char *path, const char *what)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	n = write(fd, what, strlen(what));
-	close(fd);
-	return n == (ssize_t)strlen(what);
-}
-
 /* The host's tracepoints: counted in the kernel, not one is lost */
 
 static const struct {
@@ -144,7 +132,7 @@ static void start_traces(void)
 
 	for (i = 0; i < ARRAY_SIZE(traces); i++) {
 		snprintf(path, sizeof(path), EVENTS "%s/trigger", traces[i].event);
-		if (!write_text(path, traces[i].keys)) {
+		if (write_file(path, traces[i].keys)) {
 			result(false, "%s: %s", path, strerror(errno));
 			give_up();
 		}
