@@ -43,7 +43,6 @@
 #include "util.h"
 #include "vfio.h"
 
-
 #define MEM_BASE	0x40000000ull
 #define MEM_SIZE	(1u << 20)
 #define NUM_SIDS	4u
