@@ -7,7 +7,8 @@
 #				the packages' metadata
 #
 # DEB_ARCH=arm64|amd64	which Debian architecture, arm64 by default
-# LOCALVERSION=-NAME	what the kernel's release ends with, -viommu by default
+# LOCALVERSION=-NAME	what the kernel's release ends with, -viommu by default; each has
+#			objects of its own
 # FLAVOUR=NAME		Debian's flavour: arm64, arm64-16k, cloud-arm64, amd64, ...
 # CONFIG=FILE		start from this configuration instead of Debian's
 # DEBUG=1		with debug information, and a package of it
@@ -28,7 +29,7 @@ prefix=$triplet-
 suffix=${LOCALVERSION--viommu}
 unset LOCALVERSION		# the kernel's make would add it once more
 out=$B/deb-$DEB_ARCH		# the packages
-obj=$B/deb-obj-$DEB_ARCH
+obj=$B/deb-obj-$DEB_ARCH$suffix
 export NEXT="make deb"
 
 [ -d "$TREE" ] || die "there is no $TREE: run 'make tree'"
@@ -154,9 +155,10 @@ step "configuring ($DEB_ARCH)" "deb-configure-$DEB_ARCH" configure "$(realpath "
 step "the packages' metadata" "deb-metadata-$DEB_ARCH" metadata
 [ "${1:-}" != config ] || exit 0
 
-# The package has the kernel, the module and the options that it was made for
+# The packages have the kernel, the driver, the module, the options and the headers that
+# they were made for
 inspect() {
-	local image release dir=$B/deb-inspect-$DEB_ARCH
+	local image libc release dir=$B/deb-inspect-$DEB_ARCH
 
 	release=$(deb_make -s kernelrelease)
 	image=$out/linux-image-${release}_${KDEB_PKGVERSION}_$DEB_ARCH.deb
@@ -168,7 +170,16 @@ inspect() {
 	rm -rf "$dir"
 	dpkg-deb -x "$image" "$dir"
 	took "$dir/boot/config-$release"
+	[ "$DEB_ARCH" != arm64 ] || grep -w arm_smmu_viommu_ops "$dir/boot/System.map-$release"
 	rm -rf "$dir"
+
+	libc=$out/linux-libc-dev_${KDEB_PKGVERSION}_$DEB_ARCH.deb
+	dpkg-deb -c "$libc" | grep -F ./usr/include/linux/iommufd_viommu.h
+	case $DEB_BUILD_PROFILES in
+	*nokernelheaders*) return ;;
+	esac
+	dpkg-deb -c "$out/linux-headers-${release}_${KDEB_PKGVERSION}_$DEB_ARCH.deb" |
+		grep -F "./usr/src/linux-headers-$release/Module.symvers"
 }
 
 build

@@ -20,6 +20,7 @@ import collections
 import os
 import re
 import select
+import signal
 import sys
 import time
 
@@ -142,6 +143,8 @@ def live(interval, times):
     if not tracefs:
         sys.exit("viommu-top: no tracefs at /sys/kernel/tracing (are you root?)")
     instance = f"{tracefs}/instances/viommu-top-{os.getpid()}"
+    # Whatever ends it, the instance has to go
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.mkdir(instance)
     try:
         for event in ("arm_smmu_viommu_invalidate", "arm_smmu_vevent"):
@@ -152,6 +155,9 @@ def live(interval, times):
         sys.exit(f"viommu-top: {e.filename}: this kernel has no such tracepoint")
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:
+        # Nobody reads it any more, and nor shall the interpreter's last flush fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         os.rmdir(instance)
 

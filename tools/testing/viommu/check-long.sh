@@ -128,12 +128,43 @@ semantic_patches() {
 }
 coccinelle() { may "coccinelle" coccinelle semantic_patches; }
 
-# Each patch of the series builds, and it fits all of Debian's 6.12; a kernel tree with
-# the patches runs the demo by itself; packages, of a kernel as small as can be
-tiny_packages() {
-	kmake "$B/deb-tiny" KCONFIG_ALLCONFIG="$here/deb.config" allnoconfig
-	CONFIG=$B/deb-tiny/.config "$SERIES/deb.sh"
+# The package of a kernel that "make deb" makes of a configuration as small as can be: is
+# what it takes for a VM in it, and does it run?
+small_packages() {
+	grep -vE 'KUNIT|FAULT|FAIL|IOMMUFD_TEST' "$here/vm.config" >"$B/deb-small.fragment"
+	mkdir -p "$B/deb-small"
+	rm -f "$B"/deb-arm64/*-small_*
+	kmake "$B/deb-small" KCONFIG_ALLCONFIG="$B/deb-small.fragment" allnoconfig
+	LOCALVERSION=-small CONFIG=$B/deb-small/.config "$SERIES/deb.sh"
 }
+unpack_package() {
+	rm -rf "$B/deb-root"
+	find "$B/deb-arm64" -name 'linux-image-*-small_*.deb' -exec dpkg-deb -x {} "$B/deb-root" \;
+	gzip -dc "$B"/deb-root/boot/vmlinuz-* >"$B/deb-root/Image"
+}
+packages() {
+	local iommufd=/drivers/iommu/iommufd vfio=/drivers/vfio modules
+
+	may "Debian packages" deb small_packages
+	[ "$step_status" = 0 ] || return 0
+	may "unpacking the package" deb-unpack unpack_package
+	must "the machine's IORT" iort iort -k "$B/deb-root/Image"
+	manifest deb <<-EOM
+		load-iommufd 60 @load $iommufd/iommufd.ko
+		load-vfio 60 @load $vfio/vfio.ko
+		load-irqbypass 60 @load /virt/lib/irqbypass.ko
+		load-vfio-pci-core 60 @load $vfio/pci/vfio-pci-core.ko
+		load-vfio-pci 60 @load $vfio/pci/vfio-pci.ko ids=1234:11e8
+		viommu-demo 120 /bin/viommu-demo --no-injection
+		viommu-calls 120 /bin/viommu-calls
+		viommu-example 30 /bin/viommu-example /dev/vfio/devices/vfio0
+	EOM
+	modules=$(echo "$B"/deb-root/lib/modules/*/kernel)
+	MODULES=$modules vm deb "$VM/deb.manifest" -k "$B/deb-root/Image"
+}
+
+# Each patch of the series builds, and it fits all of Debian's 6.12; a kernel tree with
+# the patches runs the demo by itself; and packages
 carry() {
 	may "patches of the series" patches "$SERIES/patches.sh"
 	[ "$step_status" = 0 ] || return 0
@@ -141,8 +172,7 @@ carry() {
 		"$SERIES/check-series.sh" --build --fit all
 	may "a kernel tree with the series runs the demo" in-tree \
 		env B="$B/in-tree" "$B/check-series/tools/testing/viommu/demo.sh"
-	mkdir -p "$B/deb-tiny"
-	may "Debian packages" deb tiny_packages
+	packages
 }
 
 # The properties of the pure code, with inputs that libFuzzer makes up
@@ -157,9 +187,25 @@ bench() { may "counting instructions" bench env results="$results" "$here/bench.
 # A guest of Debian's QEMU on a host with the series, by an accelerated SMMUv3
 qemu() { may "QEMU with a guest" demo-qemu env results="$results" "$here/demo-qemu.sh"; }
 
+# viommu-top live, by Python and by bpftrace, on what viommu-demo does
+trace() {
+	may "Debian's bpftrace and Python for arm64" trace-root "$here/trace-root.sh"
+	[ "$step_status" = 0 ] || return 0
+	may "kernel with BPF" kernel-bpf \
+		"$here/kernel.sh" bpf "$here/vm.config" "$here/bpf.config"
+	[ "$step_status" = 0 ] || return 0
+	must "the machine's IORT" iort iort
+	cp "$here/trace-live.py" "$TOP"/tools/iommu/viommu-top.{py,bt} "$VM/bin/"
+	manifest trace-live <<-EOM
+		trace-live 900 /usr/bin/python3 /bin/trace-live.py /bin/viommu-top.py /bin/viommu-top.bt /bin/viommu-demo
+	EOM
+	ROOT=$B/trace/root vm trace-live "$VM/trace-live.manifest" -t 1200 \
+		-k "$B/bpf/arch/arm64/boot/Image" -- -m 3G
+}
+
 prepare check-long
-parts="kasan kcsan modules libfuzzer qemu"
-[ -z "$SERIES" ] || parts="kasan kcsan modules matrix coccinelle libfuzzer bench qemu carry"
+parts="kasan kcsan modules libfuzzer qemu trace"
+[ -z "$SERIES" ] || parts="kasan kcsan modules matrix coccinelle libfuzzer bench qemu trace carry"
 for part in ${PARTS:-$parts}; do
 	if [ -n "${BUDGET:-}" ] && [ "$SECONDS" -ge "$BUDGET" ]; then
 		result skip check-long "$part" "out of time"
