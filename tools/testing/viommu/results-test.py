@@ -63,8 +63,8 @@ def total(*rows):
                            ("skips", "# a comment\n\nsmall/*  some-*  too [1-3] CPUs\n")):
             with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
                 f.write(text)
-        done = subprocess.run([sys.executable, RESULTS, "sum", os.path.join(folder, "rows"),
-                               os.path.join(folder, "skips")],
+        done = subprocess.run([sys.executable, RESULTS, "sum", os.path.join(folder, "skips"),
+                               os.path.join(folder, "rows")],
                               check=False, capture_output=True, text=True)
     return done.stdout.splitlines()[-1], done.returncode
 
@@ -130,18 +130,20 @@ ok = [
         "arm-smmu-v3-model test_hang.arm-smmu-v3-model: CMDQ timeout of 4 commands"), ["pass"]),
     test("size of the command queue", splat(
         "arm-smmu-v3 arm-smmu-v3.0.auto: allocated 262144 entries for cmdq"), ["pass"]),
-    test("sum", total(PASS, PASS), ("2 passed, 0 failed", 0)),
-    test("sum with a failure", total(PASS, ("fail", "s", "t", "")), ("1 passed, 1 failed", 1)),
-    test("sum of nothing", total(), ("0 passed, 0 failed", 1)),
-    test("a skip that is allowed", total(PASS, SKIP), ("1 passed, 0 failed", 0)),
-    test("no test but skips", total(SKIP), ("0 passed, 0 failed", 1)),
+    test("sum", total(PASS, PASS), ("2 passed, 0 failed, 0 skipped", 0)),
+    test("sum with a failure", total(PASS, ("fail", "s", "t", "")),
+         ("1 passed, 1 failed, 0 skipped", 1)),
+    test("sum of nothing", total(), ("0 passed, 0 failed, 0 skipped", 1)),
+    test("a skip that is allowed", total(PASS, SKIP), ("1 passed, 0 failed, 1 skipped", 0)),
+    test("no test but skips", total(SKIP), ("0 passed, 0 failed, 1 skipped", 1)),
     test("a skip of another suite", total(PASS, SKIP[:1] + ("a",) + SKIP[2:]),
-         ("1 passed, 1 failed", 1)),
+         ("1 passed, 1 failed, 0 skipped", 1)),
     test("a skip of another test", total(PASS, SKIP[:2] + ("a",) + SKIP[3:]),
-         ("1 passed, 1 failed", 1)),
+         ("1 passed, 1 failed, 0 skipped", 1)),
     test("a skip for another reason", total(PASS, SKIP[:3] + ("SKIP too 4 CPUs",)),
-         ("1 passed, 1 failed", 1)),
-    test("a skip without a reason", total(PASS, SKIP[:3] + ("",)), ("1 passed, 1 failed", 1)),
+         ("1 passed, 1 failed, 0 skipped", 1)),
+    test("a skip without a reason", total(PASS, SKIP[:3] + ("",)),
+         ("1 passed, 1 failed, 0 skipped", 1)),
     test("injected faults", splat("FAULT_INJECTION: forcing a failure.", "name failslab"), ["pass"]),
 ]
 for complaint in (

@@ -6,14 +6,16 @@
 	results.py tap SUITE STATUS FILE	one program's output and exit status
 	results.py kunit LABEL KERNEL SUITES	KUnit in a kernel log, SUITES lists who must report
 	results.py splats LABEL KERNEL		complaints in a kernel log
-	results.py sum FILE SKIPS		count result lines, last line "N passed, N failed";
-						a skip that SKIPS does not list is a failure
+	results.py sum SKIPS FILE...		count result lines, last line "N passed, N failed,
+						N skipped"; a skip that SKIPS does not list is
+						a failure
 
 A test counts by what it says and by what it leaves out: a program that ends
 badly, prints less than its plan, or never ran is a failure of its own.
 """
 import collections
 import fnmatch
+import itertools
 import re
 import sys
 
@@ -270,13 +272,13 @@ def may_skip(skips, suite, test, detail):
     return any(all(map(fnmatch.fnmatchcase, (suite, test, detail), words)) for words in skips)
 
 
-def total(path, skips):
+def total(skips, *paths):
     skips = allowed_skips(skips)
     counts = collections.Counter()
     suites = collections.OrderedDict()
     bad = []
     skipped = []
-    for line in lines_of(path):
+    for line in itertools.chain.from_iterable(map(lines_of, paths)):
         kind, suite, test, detail = line.split("\t")
         if kind == "skip" and not may_skip(skips, suite, test, detail):
             kind, detail = "fail", f"may not skip: {detail}"
@@ -296,11 +298,9 @@ def total(path, skips):
         for suite, test, detail in rows[:50]:
             print(f"{title}: {suite}: {test}" + (f" ({detail})" if detail else ""))
         if len(rows) > 50:
-            print(f"{title}: and {len(rows) - 50} more, see {path}")
+            print(f"{title}: and {len(rows) - 50} more, see {' '.join(paths)}")
     print()
-    if counts["skip"]:
-        print(f"{counts['skip']} skipped")
-    print(f"{counts['pass']} passed, {counts['fail']} failed")
+    print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped")
     return 0 if counts["pass"] and not counts["fail"] else 1
 
 
@@ -316,7 +316,7 @@ def main():
         tap(args[1], lines_of(args[3]), ending)
     elif len(args) == 3 and args[0] == "splats":
         splats(*args[1:])
-    elif len(args) == 3 and args[0] == "sum":
+    elif len(args) >= 3 and args[0] == "sum":
         return total(*args[1:])
     else:
         sys.exit(__doc__)

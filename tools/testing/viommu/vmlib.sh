@@ -73,7 +73,7 @@ result() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
 summary() {
 	echo
 	say "all results: $results; took $SECONDS s"
-	"$here/results.py" sum "$results" "$here/allowed-skips"
+	"$here/results.py" sum "$here/allowed-skips" "$results"
 }
 
 finish() {
