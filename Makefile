@@ -19,7 +19,8 @@ help:
 #:   make demo-qemu   boot it as a KVM host, where QEMU 11 gives a guest an SMMUv3 and an NVMe
 #:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
 #:   make check-long  what takes longer: KASAN, kmemleak, KCSAN, modules, clang, other
-#:                    configurations, coccinelle; PARTS="kasan kcsan" runs these parts only
+#:                    configurations, coccinelle, bpftrace, each patch of the series,
+#:                    packages; PARTS="kasan kcsan" runs these parts only
 #:   make coverage    which lines of the series the tests in a machine execute
 #:   make bench       instructions per call and per command, table and plot; PEER=7.2 to
 #:                    compare with Debian's kernel of that version, PROFILE=N for the
@@ -40,7 +41,7 @@ help:
 #:   make patches     build/patches/: the series as git format-patch would mail it
 #:   make check-series  do they apply to this kernel and to all others of Debian 12 and 13,
 #:                    make what was built, revert, and pass checkpatch?
-#:                    (BUILD=1: does the driver build after each one?)
+#:                    (BUILD=1: does the driver build after each one, and on the oldest?)
 #:   make deb         Debian packages of Debian's kernel with the series, in build/deb-arm64/
 #:                    (DEB_ARCH=amd64: in build/deb-amd64/). Hours on a small machine
 #:   make deb-config  what 'make deb' does before it builds: configuration and metadata
