@@ -171,6 +171,7 @@ int iommufd_viommu_get_virt_id(struct iommufd_viommu *viommu,
 			       struct device *dev, u64 *virt_id);
 int iommufd_viommu_report_event(struct iommufd_viommu *viommu, u32 type,
 				const void *data, size_t len);
+int iommufd_viommu_report_loss(struct iommufd_viommu *viommu, u32 type);
 void iommufd_group_fault_sync(struct iommu_group *group);
 #else
 static inline struct iommufd_vdevice *
@@ -188,6 +189,12 @@ static inline int iommufd_viommu_get_virt_id(struct iommufd_viommu *viommu,
 static inline int iommufd_viommu_report_event(struct iommufd_viommu *viommu,
 					      u32 type, const void *data,
 					      size_t len)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int iommufd_viommu_report_loss(struct iommufd_viommu *viommu,
+					     u32 type)
 {
 	return -EOPNOTSUPP;
 }

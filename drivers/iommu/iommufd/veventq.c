@@ -36,10 +36,10 @@ static enum iommufd_veventq_next veventq_peek(struct iommufd_veventq *veventq,
 }
 
 static void veventq_consume(struct iommufd_veventq *veventq,
-			    enum iommufd_veventq_next what)
+			    enum iommufd_veventq_next what, u32 pos)
 {
 	spin_lock_irq(&veventq->lock);
-	iommufd_veventq_ring_consume(&veventq->ring, what);
+	iommufd_veventq_ring_consume(&veventq->ring, what, pos);
 	spin_unlock_irq(&veventq->lock);
 }
 
@@ -81,7 +81,7 @@ static ssize_t veventq_read_one(struct iommufd_veventq *veventq,
 		return -EINVAL;
 	if (copy_to_user(buf, from, len))
 		return -EFAULT;
-	veventq_consume(veventq, what);
+	veventq_consume(veventq, what, pos);
 	return len;
 }
 

@@ -4,8 +4,9 @@
  *
  * A ring of @depth slots holds the records that wait to be read, in the slots
  * @head to @head + @count - 1. Every event takes the next sequence number, also
- * one that finds the ring full and is lost. Who reads learns of a loss in one of
- * two ways:
+ * one that finds the ring full and is lost. Events that the hardware lost before
+ * they got here, nobody knows how many, take one number together. Who reads learns
+ * of a loss in one of two ways:
  *
  * - A record follows: its number is not the previous one's successor. The gap
  *   is the loss, nothing else is delivered.
@@ -13,9 +14,8 @@
  *   alone tells the number of the last event lost. The next event that finds a
  *   free slot clears @lost, because now its number shows the gap.
  *
- * So @lost always speaks of the newest events. It is only ever set with a full
- * ring, and a full ring that is read until it is empty stays lost unless a new
- * event came in between.
+ * So @lost always speaks of the newest events, and a ring that is read until it is
+ * empty stays lost unless a new event came in between.
  *
  * Nothing here locks or allocates: the caller serialises all calls on a ring.
  * The record in a slot is not touched either. A slot between @head and @head +
@@ -96,6 +96,16 @@ static inline bool iommufd_veventq_ring_push(struct iommufd_veventq_ring *ring,
 }
 
 /**
+ * iommufd_veventq_ring_lose - Events were lost on their way here
+ * @ring: The ring
+ */
+static inline void iommufd_veventq_ring_lose(struct iommufd_veventq_ring *ring)
+{
+	ring->sequence = iommufd_vevent_seq_next(ring->sequence);
+	ring->lost = true;
+}
+
+/**
  * iommufd_veventq_ring_peek - What a read delivers next
  * @ring: The ring
  * @pos: Filled in with the slot of a record, or with the number of the last
@@ -121,14 +131,15 @@ iommufd_veventq_ring_peek(const struct iommufd_veventq_ring *ring, u32 *pos)
  * iommufd_veventq_ring_consume - What was peeked has been delivered
  * @ring: The ring
  * @what: What iommufd_veventq_ring_peek() returned
+ * @pos: What it filled in
  *
- * Events may have come in since the peek, but no other consume. If the header
- * of a loss was delivered and @count is not 0 any more then @lost speaks of
- * events newer than those of the header, if it is set at all.
+ * Events may have come in since the peek, but no other consume. If the header of
+ * a loss was delivered and was not about the newest event, then @lost speaks of
+ * newer ones, if it is set at all.
  */
 static inline void
 iommufd_veventq_ring_consume(struct iommufd_veventq_ring *ring,
-			     enum iommufd_veventq_next what)
+			     enum iommufd_veventq_next what, u32 pos)
 {
 	switch (what) {
 	case IOMMUFD_VEVENTQ_RECORD:
@@ -136,7 +147,7 @@ iommufd_veventq_ring_consume(struct iommufd_veventq_ring *ring,
 		ring->count--;
 		break;
 	case IOMMUFD_VEVENTQ_LOST:
-		if (!ring->count)
+		if (iommufd_vevent_seq_prev(ring->sequence) == pos)
 			ring->lost = false;
 		break;
 	case IOMMUFD_VEVENTQ_EMPTY:

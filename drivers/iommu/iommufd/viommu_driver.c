@@ -67,6 +67,18 @@ int iommufd_viommu_get_virt_id(struct iommufd_viommu *viommu,
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_viommu_get_virt_id, IOMMUFD);
 
+/* In an RCU read-side critical section, which the vEVENTQ is valid in */
+static struct iommufd_veventq *veventq_find(struct iommufd_viommu *viommu,
+					    u32 type)
+{
+	struct iommufd_veventq *veventq;
+
+	list_for_each_entry_rcu(veventq, &viommu->veventqs, node)
+		if (veventq->type == type)
+			return veventq;
+	return NULL;
+}
+
 static int veventq_add(struct iommufd_veventq *veventq, const void *data)
 {
 	struct iommufd_vevent_header *header;
@@ -118,17 +130,45 @@ int iommufd_viommu_report_event(struct iommufd_viommu *viommu, u32 type,
 	int rc = -EOPNOTSUPP;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(veventq, &viommu->veventqs, node) {
-		if (veventq->type != type)
-			continue;
+	veventq = veventq_find(viommu, type);
+	if (veventq)
 		rc = len == veventq->record_len ? veventq_add(veventq, data) :
 						  -EINVAL;
-		break;
-	}
 	rcu_read_unlock();
 	return rc;
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_viommu_report_event, IOMMUFD);
+
+/**
+ * iommufd_viommu_report_loss - Events were lost that may have been the guest's
+ * @viommu: The vIOMMU
+ * @type: Type of their records (enum iommu_veventq_type)
+ *
+ * For hardware whose own queue overflowed. The loss takes a sequence number, as an
+ * event does that finds the vEVENTQ full.
+ *
+ * Context: As iommufd_viommu_report_event()
+ * Return: 0, or -EOPNOTSUPP if nobody asked for events of the type
+ */
+int iommufd_viommu_report_loss(struct iommufd_viommu *viommu, u32 type)
+{
+	struct iommufd_veventq *veventq;
+	unsigned long flags;
+	int rc = -EOPNOTSUPP;
+
+	rcu_read_lock();
+	veventq = veventq_find(viommu, type);
+	if (veventq) {
+		spin_lock_irqsave(&veventq->lock, flags);
+		iommufd_veventq_ring_lose(&veventq->ring);
+		spin_unlock_irqrestore(&veventq->lock, flags);
+		wake_up_poll(&veventq->wait, EPOLLIN | EPOLLRDNORM);
+		rc = 0;
+	}
+	rcu_read_unlock();
+	return rc;
+}
+EXPORT_SYMBOL_NS_GPL(iommufd_viommu_report_loss, IOMMUFD);
 
 static int fault_sync(struct device *dev, void *data)
 {

@@ -232,6 +232,8 @@ static int model_config_write(struct pci_bus *bus, unsigned int devfn, int where
 	if (where == MODEL_ATS_CAP + PCI_ATS_CTRL) {
 		d->ats_ctrl = val;
 		d->ats_writes++;
+		if (d->at_write)
+			d->at_write(d);
 		d->ste_at_write =
 			nested_model_ste(d->m, d->master.streams[0].id, 1);
 		d->cmds_at_write = nested_model_issued(d->m);
@@ -508,7 +510,7 @@ bool nested_model_vevent(struct nested_model_viommu *v, u64 *evt)
 	rec = (const __le64 *)(header + 1);
 	for (i = 0; i < EVTQ_ENT_DWORDS; i++)
 		evt[i] = le64_to_cpu(rec[i]);
-	iommufd_veventq_ring_consume(&v->veventq.ring, IOMMUFD_VEVENTQ_RECORD);
+	iommufd_veventq_ring_consume(&v->veventq.ring, IOMMUFD_VEVENTQ_RECORD, slot);
 	return true;
 }
 

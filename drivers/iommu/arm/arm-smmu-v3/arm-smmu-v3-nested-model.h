@@ -71,6 +71,8 @@ struct nested_model {
  * @ats_writes: How often it was written
  * @ste_at_write: Word 1 of the STE when it was written last
  * @cmds_at_write: The number of commands that had been issued by then
+ * @at_write: Called meanwhile, optional
+ * @at_write_domain: For that
  */
 struct nested_model_dev {
 	struct nested_model *m;
@@ -83,6 +85,8 @@ struct nested_model_dev {
 	unsigned int ats_writes;
 	u64 ste_at_write;
 	unsigned int cmds_at_write;
+	void (*at_write)(struct nested_model_dev *d);
+	struct iommu_domain *at_write_domain;
 };
 
 /* struct nested_model_viommu - A vIOMMU with a vEVENTQ of NESTED_MODEL_EVENTS */
