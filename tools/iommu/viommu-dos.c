@@ -546,18 +546,23 @@ struct cost {
 	bool (*make)(void);
 };
 
-static uint32_t last_viommu;
+#define PARENTS			300u
+/* The most that a nest parent takes */
+#define VIOMMUS_PER_PARENT	64u
+
+static uint32_t parents[PARENTS], last_viommu;
+static unsigned int num_parents, num_viommus;
 
 static bool more_parent(void)
 {
-	uint32_t id;
-
-	return !ic_parent(t.fd, t.vfio.dev_id, t.ioas, &id);
+	return !ic_parent(t.fd, t.vfio.dev_id, t.ioas, &parents[num_parents++]);
 }
 
 static bool more_viommu(void)
 {
-	return !ic_viommu(t.fd, t.vfio.dev_id, t.parent, &last_viommu);
+	uint32_t parent = parents[num_viommus++ / VIOMMUS_PER_PARENT];
+
+	return !ic_viommu(t.fd, t.vfio.dev_id, parent, &last_viommu);
 }
 
 static bool more_nested(void)
@@ -592,7 +597,7 @@ static bool more_large_veventq(void)
 static void memory_costs(void)
 {
 	static const struct cost costs[] = {
-		{ "nest parent HWPT", 300, 4096, more_parent },
+		{ "nest parent HWPT", PARENTS, 4096, more_parent },
 		{ "vIOMMU", 260, 1024, more_viommu },
 		{ "nested HWPT", 3000, 256, more_nested },
 		{ "vIOMMU, vEVENTQ of 2^12", 20, RECORD << 12, more_medium_veventq },

@@ -55,7 +55,8 @@ enum iommu_viommu_type {
  * for an unknown device or HWPT; EINVAL for a HWPT that is no nest parent or
  * that belongs to an IOMMU of another kind, and with
  * %IOMMU_VIOMMU_TYPE_ARM_SMMUV3 to another IOMMU: a nest parent is allocated for
- * a device behind the same SMMU; ENOSPC if the SMMU has no VMID left.
+ * a device behind the same SMMU; ENOSPC if the SMMU has no VMID left, or the
+ * nest parent has 64 vIOMMUs.
  */
 struct iommu_viommu_alloc {
 	__u32 size;
@@ -213,7 +214,10 @@ enum iommu_veventq_flag {
  *
  * Every event of the queue has a number, also one that was lost because the
  * queue was full: a gap between two records tells how many were lost between
- * them. A loss after the last record shows as a header alone with
+ * them. Events that were lost before they got to the queue, as those that find
+ * the hardware's own queue full, count as one: nobody knows how many there were,
+ * or whether one was for this queue. A loss after the last record shows as a
+ * header alone with
  * %IOMMU_VEVENTQ_FLAG_LOST_EVENTS and the number of the last event lost, unless
  * another event arrives before it is read: then the gap tells.
  */

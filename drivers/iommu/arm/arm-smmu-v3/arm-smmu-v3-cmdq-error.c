@@ -56,6 +56,7 @@
 #include <linux/lockdep.h>
 #include <linux/percpu.h>
 #include <linux/processor.h>
+#include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -75,7 +76,7 @@
 /* The waiter looks for an error at least this often */
 #define ARM_SMMU_CMDQ_POLL_DELAY_US	50U
 
-/* A batch waits so long for abandoned slots to leave the queue */
+/* A batch waits so long for abandoned slots to leave the queue, as it can't sleep */
 #define ARM_SMMU_CMDQ_GRACE_US		(10 * USEC_PER_MSEC)
 
 int arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
@@ -689,6 +690,7 @@ void arm_smmu_cmdq_range_begin(struct arm_smmu_device *smmu,
 	/* Who finds the range finds it filled in */
 	smp_store_release(this_cpu_ptr(errs->ranges), range);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_range_begin);
 
 /* The opposite of arm_smmu_cmdq_range_begin(): nobody uses @range any more */
 static void arm_smmu_cmdq_range_withdraw(struct arm_smmu_device *smmu,
@@ -760,24 +762,65 @@ static bool arm_smmu_cmdq_wait_more(struct arm_smmu_device *smmu,
 	return more;
 }
 
+/* Are there abandoned slots in the queue still? */
+static bool arm_smmu_cmdq_any_abandoned(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&errs->lock, flags);
+	arm_smmu_cmdq_prune_abandoned(smmu);
+	raw_spin_unlock_irqrestore(&errs->lock, flags);
+	return READ_ONCE(errs->num_abandoned);
+}
+
+VISIBLE_IF_KUNIT void arm_smmu_cmdq_sleep(struct arm_smmu_device *smmu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_cmdq_sleep, smmu);
+
+	usleep_range(100, 1000);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_sleep);
+
+/**
+ * arm_smmu_cmdq_await_abandoned() - Let abandoned slots leave the queue
+ * @smmu: The SMMU
+ *
+ * For who is about to issue a reported batch, which is not added before. Another
+ * VM's device may just be slow: this waits for it as long as its own VM did.
+ *
+ * Context: May sleep. Returns early when the caller is being killed.
+ */
+void arm_smmu_cmdq_await_abandoned(struct arm_smmu_device *smmu)
+{
+	ktime_t timeout = ktime_add_us(arm_smmu_cmdq_time(smmu),
+				       smmu->cmdq_errors.timeout_us);
+	u32 gerrorn;
+
+	might_sleep();
+
+	while (arm_smmu_cmdq_any_abandoned(smmu)) {
+		if (ktime_after(arm_smmu_cmdq_time(smmu), timeout) ||
+		    fatal_signal_pending(current))
+			break;
+		if (arm_smmu_cmdq_err_active(smmu, &gerrorn))
+			arm_smmu_cmdq_service_error(smmu);
+		arm_smmu_cmdq_sleep(smmu);
+	}
+}
+
 /* Wait for abandoned slots to leave the queue. Returns false if they don't. */
 static noinline bool
 arm_smmu_cmdq_wait_abandoned(struct arm_smmu_device *smmu,
 			     struct arm_smmu_cmdq_range *range)
 {
-	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
-	unsigned long flags;
 	bool more = true;
 
 	arm_smmu_cmdq_wait_begin(smmu, range,
 				 min_t(u32, ARM_SMMU_CMDQ_GRACE_US,
-				       errs->timeout_us));
+				       smmu->cmdq_errors.timeout_us));
 	for (;;) {
-		raw_spin_lock_irqsave(&errs->lock, flags);
-		arm_smmu_cmdq_prune_abandoned(smmu);
-		raw_spin_unlock_irqrestore(&errs->lock, flags);
-
-		if (!READ_ONCE(errs->num_abandoned))
+		if (!arm_smmu_cmdq_any_abandoned(smmu))
 			return true;
 		if (!more)
 			return false;

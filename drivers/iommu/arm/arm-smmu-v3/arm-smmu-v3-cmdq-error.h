@@ -59,6 +59,7 @@ struct arm_smmu_cmdq_report {
 int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 				 u32 n, enum arm_smmu_cmdq_syncs syncs,
 				 struct arm_smmu_cmdq_report *report);
+void arm_smmu_cmdq_await_abandoned(struct arm_smmu_device *smmu);
 
 /**
  * struct arm_smmu_cmdq_range - The slots of a reported batch
@@ -206,6 +207,7 @@ void arm_smmu_cmdq_print_error(struct arm_smmu_device *smmu,
 ktime_t arm_smmu_cmdq_time(struct arm_smmu_device *smmu);
 void arm_smmu_cmdq_range_relax(struct arm_smmu_device *smmu,
 			       unsigned int looks);
+void arm_smmu_cmdq_sleep(struct arm_smmu_device *smmu);
 irqreturn_t arm_smmu_gerror_handler(int irq, void *dev);
 int arm_smmu_cmdq_issue_host(struct arm_smmu_device *smmu, u64 *cmds, int n,
 			     bool sync);

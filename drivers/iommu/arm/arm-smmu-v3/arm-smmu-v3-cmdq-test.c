@@ -384,9 +384,16 @@ static int test_init(struct kunit *test)
 	return test_init_model(test, TEST_QSHIFT);
 }
 
+/* And of that in which a caller sleeps */
+static void test_sleep(struct arm_smmu_device *smmu)
+{
+	test_relax(smmu, 0);
+}
+
 static void test_use_stub(struct kunit *test)
 {
 	kunit_activate_static_stub(test, arm_smmu_cmdq_range_relax, test_relax);
+	kunit_activate_static_stub(test, arm_smmu_cmdq_sleep, test_sleep);
 	kunit_activate_static_stub(test, arm_smmu_cmdq_time, test_time);
 	kunit_activate_static_stub(test, arm_smmu_cmdq_print_error, test_print);
 }
@@ -1249,6 +1256,105 @@ static void test_full(struct kunit *test)
 	test_check_model(test);
 }
 
+/* A batch gets slots again in which another was abandoned, before anybody looked */
+static void test_abandoned_taken(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct arm_smmu_cmdq_abandoned left;
+	u64 cmds[2 * CMDQ_ENT_DWORDS];
+	unsigned long flags;
+	unsigned int i;
+
+	test_use_stub(test);
+	test_make_n(cmds, 2, CMDQ_OP_TLBI_NH_VA, 1);
+	test_abandon(test, 1);
+	KUNIT_ASSERT_EQ(test, errs->num_abandoned, 1);
+	left = errs->abandoned[0];
+	KUNIT_ASSERT_EQ(test, left.slots, 4);
+	m->paused = false;
+	m->atc_repeat = 0;
+	test_settle(m);
+
+	/* Three slots; the fourth from its first on is the first abandoned one, at first */
+	for (i = 0; i < 10; i++) {
+		struct arm_smmu_cmdq_range range = {
+			.cmds = cmds,
+			.num = 2,
+			.sync = true,
+			.slots = 3,
+		};
+
+		errs->abandoned[0] = left;
+		errs->num_abandoned = 1;
+		local_irq_save(flags);
+		arm_smmu_cmdq_range_begin(&m->smmu, &range,
+					  test_slot(m, left.start - 4 + i));
+		this_cpu_write(*errs->ranges, range.prev);
+		local_irq_restore(flags);
+		KUNIT_EXPECT_EQ_MSG(test, errs->num_abandoned, i < 2 || i > 7,
+				    "%u", i);
+	}
+	errs->num_abandoned = 0;
+	test_check_model(test);
+}
+
+static void test_relax_resume(struct test_model *m)
+{
+	m->paused = false;
+	test_drain(m);
+}
+
+static bool test_resumes;
+
+/* Another CPU gets what room there is, and is not served */
+static void test_relax_abandon(struct test_model *m)
+{
+	struct arm_smmu_cmdq_report report;
+	unsigned int i;
+
+	m->paused = false;
+	for (i = 0; i < 8; i++)
+		test_step(m);
+	m->paused = true;
+	arm_smmu_cmdq_issue_reported(&m->smmu, test_nested_cmds, 2, TEST_AFTER,
+				     &report);
+	if (test_resumes)
+		m->relax = test_relax_resume;
+}
+
+/* There is no room, and who waits for it finds that another has timed out */
+static void test_full_abandoned(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[16 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 16, CMDQ_OP_TLBI_NH_VA, 1);
+	test_make_n(test_nested_cmds, 2, CMDQ_OP_TLBI_NH_VA, 2);
+	errs->timeout_us = 20000;
+
+	m->paused = true;
+	test_fill(test, m->qsize);
+	test_resumes = false;
+	m->relax = test_relax_abandon;
+	TEST_BATCH(test, cmds, 16, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 1);
+	m->paused = false;
+	TEST_GOOD(test, cmds, 16, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+
+	m->paused = true;
+	test_fill(test, m->qsize);
+	test_resumes = true;
+	m->relax = test_relax_abandon;
+	TEST_GOOD(test, cmds, 16, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+	KUNIT_EXPECT_EQ(test, m->raised, 0);
+	test_check_model(test);
+}
+
 /*
  * A host's batch between two of guests, any of them with an error: a guest is
  * told nothing but its own, and the host goes on and is printed. All on one CPU: the
@@ -1889,6 +1995,8 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_abandoned_reused),
 	KUNIT_CASE(test_abandoned_full),
 	KUNIT_CASE(test_abandoned_many),
+	KUNIT_CASE(test_abandoned_taken),
+	KUNIT_CASE(test_full_abandoned),
 	KUNIT_CASE(test_full),
 	KUNIT_CASE(test_three),
 	KUNIT_CASE(test_coalesced),
@@ -1912,6 +2020,7 @@ static struct kunit_suite arm_smmu_cmdq_suite = {
 #define INV_QSHIFT		11
 #define INV_BLOCK_SMALL		64
 #define INV_BLOCK		512
+#define INV_ATC_RUN		32
 #define INV_MAX			2500
 #define INV_LEN			(1U << CMDQ_ENT_SZ_SHIFT)
 
@@ -2086,22 +2195,23 @@ static void inv_expect_sync(struct kunit *test, struct test_vm *vm, u32 *pos, u3
 
 /*
  * The SMMU saw entries 0 to @n - 1 in order, and CMD_SYNCs where they have to be
- * and nowhere else: around a run of ATC_INVs, which ends where its block ends, and at
- * the end.
+ * and nowhere else: around a run of ATC_INVs, which ends where its block ends or when
+ * there are enough, and at the end.
  */
 static void inv_expect_log(struct kunit *test, struct test_vm *vm, u32 n)
 {
 	u32 block = inv_block(vm);
 	struct test_model *m = vm->m;
-	bool atc = false, before;
-	u32 i, pos = 0;
+	u32 i, pos = 0, run = 0;
+	bool atc;
 
 	for (i = 0; i < n; i++) {
-		before = atc;
 		atc = (inv_host_w0(vm, i) & 0xff) == CMDQ_OP_ATC_INV;
-		if (before && (!atc || i % block == 0))
+		if (run && (!atc || i % block == 0 || run == INV_ATC_RUN)) {
 			inv_expect_sync(test, vm, &pos, i);
-		if (atc && (!before || i % block == 0))
+			run = 0;
+		}
+		if (atc && !run++)
 			inv_expect_sync(test, vm, &pos, i);
 		KUNIT_ASSERT_EQ_MSG(test, m->log[pos].w[0], inv_host_w0(vm, i),
 				    "entry %u", i);
@@ -2327,10 +2437,13 @@ static void inv_atc_timeout(struct kunit *test)
 		{ 0, 1, 0, 0, 0 },
 		{ 0, 5, 3, 0, 4 },
 		{ 3, 9, 3, 3, 8 },
-		{ 20, 64, 63, 20, 63 },
-		/* A run in two blocks is two batches */
+		/* A long run is several batches */
+		{ 0, 64, 31, 0, 31 },
+		{ 0, 64, 32, 32, 63 },
+		{ 20, 64, 63, 52, 63 },
+		/* And so is a run in two blocks */
 		{ 500, 600, 505, 500, 511 },
-		{ 500, 600, 550, 512, 599 },
+		{ 500, 600, 550, 544, 575 },
 		{ 512, 520, 519, 512, 519 },
 		{ 700, 701, 700, 700, 700 },
 	}, *run;
@@ -2514,21 +2627,77 @@ static void inv_injection(struct kunit *test)
 }
 #endif
 
-/* The caller is killed between two blocks */
+/* inv_run() for somebody who is being killed */
+static int inv_run_killed(struct kunit *test, struct test_vm *vm, u32 n)
+{
+	int ret;
+
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_tsk_thread_flag(current, TIF_SIGPENDING);
+	ret = inv_run(test, vm, n);
+	sigdelset(&current->pending.signal, SIGKILL);
+	clear_tsk_thread_flag(current, TIF_SIGPENDING);
+	return ret;
+}
+
+/* The caller is killed between two blocks, or when the first ATC_INVs are done */
 static void inv_killed(struct kunit *test)
 {
 	struct test_vm *vm = test_vm(test);
-	int ret;
+	u32 i;
 
 	inv_fill(vm, 1300);
-	sigaddset(&current->pending.signal, SIGKILL);
-	set_tsk_thread_flag(current, TIF_SIGPENDING);
-	ret = inv_run(test, vm, 1300);
-	sigdelset(&current->pending.signal, SIGKILL);
-	clear_tsk_thread_flag(current, TIF_SIGPENDING);
-	KUNIT_EXPECT_EQ(test, ret, -EINTR);
+	KUNIT_EXPECT_EQ(test, -EINTR, inv_run_killed(test, vm, 1300));
 	INV_EXPECT(test, vm, INV_BLOCK, false, 0, INV_BLOCK);
 	inv_expect_log(test, vm, INV_BLOCK);
+
+	inv_fill(vm, 20);
+	for (i = 5; i < 8; i++)
+		inv_set(vm, i, CMDQ_OP_ATC_INV, 0);
+	KUNIT_EXPECT_EQ(test, -EINTR, inv_run_killed(test, vm, 20));
+	INV_EXPECT(test, vm, 8, false, 0, 8);
+	inv_expect_log(test, vm, 8);
+	test_check_model(test);
+}
+
+static unsigned int inv_looks;
+
+static void inv_relax_slow(struct test_model *m)
+{
+	if (--inv_looks) {
+		m->relax = inv_relax_slow;
+		return;
+	}
+	m->paused = false;
+	test_drain(m);
+}
+
+/* What another one's slow device keeps in the queue is waited for, if not for ever */
+static void inv_slow_device(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+	ktime_t start;
+
+	m->smmu.cmdq_errors.timeout_us = 100 * USEC_PER_MSEC;
+	m->paused = true;
+	inv_fill(vm, 10);
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 10));
+	start = m->time;
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 10));
+	INV_EXPECT(test, vm, 0, false, 0, 0);
+	KUNIT_EXPECT_GE(test, ktime_ms_delta(m->time, start), 100);
+	KUNIT_EXPECT_LE(test, ktime_ms_delta(m->time, start), 120);
+	/* Nor at all by who is being killed */
+	start = m->time;
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run_killed(test, vm, 10));
+	KUNIT_EXPECT_LE(test, ktime_ms_delta(m->time, start), 20);
+
+	/* Longer than a batch waits that can't sleep */
+	inv_looks = 50 * USEC_PER_MSEC / 50;
+	m->relax = inv_relax_slow;
+	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 10));
+	KUNIT_EXPECT_EQ(test, inv_looks, 0);
 	test_check_model(test);
 }
 
@@ -2572,6 +2741,7 @@ static struct kunit_case inv_cases[] = {
 	KUNIT_CASE(inv_atc),
 	KUNIT_CASE(inv_atc_timeout),
 	KUNIT_CASE(inv_hang),
+	KUNIT_CASE(inv_slow_device),
 	KUNIT_CASE(inv_last_sync),
 	KUNIT_CASE(inv_injection),
 	KUNIT_CASE(inv_killed),

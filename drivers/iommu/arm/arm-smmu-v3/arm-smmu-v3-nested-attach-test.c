@@ -237,12 +237,28 @@ static void s2_test_neither(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, nested_model_attach(bad, parent, NULL));
 }
 
+/* What a stage 2 can't do is no nest parent */
+static void s2_test_dirty(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-s2", &sid, 1);
+	struct iommu_domain *domain;
+
+	domain = arm_smmu_ops.domain_alloc_user(d->dev,
+						IOMMU_HWPT_ALLOC_NEST_PARENT |
+						IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+						NULL, NULL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -EOPNOTSUPP);
+}
+
 static struct kunit_case s2_cases[] = {
 	KUNIT_CASE(s2_test_fwb),
 	KUNIT_CASE(s2_test_no_fwb),
 	KUNIT_CASE(s2_test_host),
 	KUNIT_CASE(s2_test_nested),
 	KUNIT_CASE(s2_test_neither),
+	KUNIT_CASE(s2_test_dirty),
 	{}
 };
 
@@ -407,6 +423,39 @@ static void attach_test_vmids(struct kunit *test)
 	}
 }
 
+static void attach_test_many_viommus(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-vmid", &sid, 1);
+	struct iommu_domain *parent[2];
+	struct nested_model_viommu *v;
+	unsigned int i;
+	int free;
+
+	v = kunit_kcalloc(test, ARM_SMMU_NEST_PARENT_VIOMMUS + 1, sizeof(*v),
+			  GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, v);
+	for (i = 0; i < 2; i++)
+		parent[i] = nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	for (i = 0; i < ARM_SMMU_NEST_PARENT_VIOMMUS; i++)
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(&v[i], d, parent[0]));
+	free = ida_alloc_min(&m->smmu.vmid_map, 1, GFP_KERNEL);
+	ida_free(&m->smmu.vmid_map, free);
+	KUNIT_ASSERT_EQ(test, -ENOSPC, nested_model_viommu_init(&v[i], d, parent[0]));
+	/* What is refused keeps no VMID */
+	KUNIT_EXPECT_EQ(test, free,
+			ida_alloc_min(&m->smmu.vmid_map, 1, GFP_KERNEL));
+	ida_free(&m->smmu.vmid_map, free);
+
+	/* It is a limit of the parent, and of those that are there */
+	KUNIT_EXPECT_EQ(test, 0, nested_model_viommu_init(&v[i], d, parent[1]));
+	nested_model_viommu_destroy(&v[0]);
+	KUNIT_EXPECT_EQ(test, 0, nested_model_viommu_init(&v[0], d, parent[0]));
+	for (i = 0; i <= ARM_SMMU_NEST_PARENT_VIOMMUS; i++)
+		nested_model_viommu_destroy(&v[i]);
+}
+
 /* A VMID is invalidated before its number is free, and no number gets lost */
 static void attach_test_vmid_reuse(struct kunit *test)
 {
@@ -490,6 +539,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_test_streams_refused),
 	KUNIT_CASE(attach_test_late_vdev),
 	KUNIT_CASE(attach_test_vmids),
+	KUNIT_CASE(attach_test_many_viommus),
 	KUNIT_CASE(attach_test_vmid_reuse),
 	KUNIT_CASE(attach_test_other_smmu),
 	{}
@@ -599,6 +649,46 @@ static void ats_test_switch(struct kunit *test)
 	KUNIT_EXPECT_GE(test,
 			nested_model_count(t->m, from, CMDQ_OP_ATC_INV, TEST_SID),
 			1);
+}
+
+static unsigned int ats_unmap_invs;
+
+static void ats_unmap(struct nested_model_dev *d)
+{
+	unsigned int from = nested_model_issued(d->m);
+
+	arm_smmu_atc_inv_domain(to_smmu_domain(d->at_write_domain), 0x40000000,
+				SZ_4K);
+	ats_unmap_invs = nested_model_count(d->m, from, CMDQ_OP_ATC_INV, TEST_SID);
+}
+
+/*
+ * The host unmaps when the device has just been told to use ATS, or not to use it
+ * any more: what it fetched until then goes.
+ */
+static void ats_test_unmap(struct kunit *test)
+{
+	struct ats_test *t = ats_setup(test, &conf_ats);
+	struct iommu_domain *off = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct iommu_domain *on =
+		nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS);
+	unsigned int i;
+
+	t->d->at_write_domain = t->parent;
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, off, NULL));
+	for (i = 0; i < 4; i++) {
+		ats_unmap_invs = 0;
+		t->d->at_write = ats_unmap;
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->d, i & 1 ? off : on, NULL));
+		KUNIT_EXPECT_EQ(test, t->d->ats_writes, i + 1);
+		KUNIT_EXPECT_GE_MSG(test, ats_unmap_invs, 1, "%s",
+				    i & 1 ? "off" : "on");
+		t->d->at_write = NULL;
+	}
+	/* Off means that there is nothing to invalidate */
+	ats_unmap(t->d);
+	KUNIT_EXPECT_EQ(test, 0, ats_unmap_invs);
 }
 
 /* Only stage 1 and the host's own stage 2 have it, the VMM's bypass does not */
@@ -735,6 +825,7 @@ static void ats_test_inv_pasid(struct kunit *test)
 
 static struct kunit_case ats_cases[] = {
 	KUNIT_CASE(ats_test_switch),
+	KUNIT_CASE(ats_test_unmap),
 	KUNIT_CASE(ats_test_configs),
 	KUNIT_CASE(ats_test_absent),
 	KUNIT_CASE(ats_test_inv),

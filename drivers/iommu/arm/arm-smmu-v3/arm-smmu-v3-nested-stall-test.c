@@ -7,9 +7,13 @@
  * transaction gets in return. The domain's iopf_handler takes the place of
  * iommufd's fault queue.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 #include <linux/bitfield.h>
 #include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 
@@ -332,6 +336,16 @@ static void stall_test_stage2(struct kunit *test)
 	expect_no_vevent(test, t);
 }
 
+/* A device that stalls on a domain of the host's: as without a guest */
+static void stall_test_host(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, t->parent, NULL));
+	expect_aborted(test, t, 0);
+	expect_no_vevent(test, t);
+}
+
 /* Read from the event queue when the device is off the domain */
 static void stall_test_detached(struct kunit *test)
 {
@@ -456,6 +470,19 @@ static void stall_test_sync(struct kunit *test)
 	q->entered = NULL;
 }
 
+/* Read from the event queue when the device itself is gone */
+static void stall_test_gone(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	unsigned int from = nested_model_issued(t->m);
+
+	stall_event(t, TEST_SID + 1, 0);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID + 1, TEST_STAG,
+		      CMDQ_RESUME_0_RESP_ABORT);
+	expect_no_vevent(test, t);
+}
+
 static struct kunit_case stall_cases[] = {
 	KUNIT_CASE(stall_test_answer),
 	KUNIT_CASE(stall_test_pasid),
@@ -463,8 +490,10 @@ static struct kunit_case stall_cases[] = {
 	KUNIT_CASE(stall_test_cannot),
 	KUNIT_CASE(stall_test_forced),
 	KUNIT_CASE(stall_test_stage2),
+	KUNIT_CASE(stall_test_host),
 	KUNIT_CASE(stall_test_detached),
 	KUNIT_CASE(stall_test_replaced),
+	KUNIT_CASE(stall_test_gone),
 	KUNIT_CASE(stall_test_sync),
 	{}
 };
@@ -597,10 +626,156 @@ static void event_test_dropped(struct kunit *test)
 	expect_no_vevent(test, t);
 }
 
+/* Of the guest and of the host after it, read together */
+static void event_test_late(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	u64 evt[EVTQ_ENT_DWORDS];
+	unsigned int i;
+
+	event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	for (i = 0; i < 3; i++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+		nested_model_event(t->m, evt);
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->d, arm_smmu_ops.blocked_domain,
+						    NULL));
+		KUNIT_EXPECT_NOT_NULL(test, xa_load(&t->m->smmu.nested_sids,
+						    TEST_SID));
+		nested_model_event(t->m, evt);
+		nested_model_irq(t->m);
+		/* One is dropped, the other is the host's, and the era is forgotten */
+		expect_no_vevent(test, t);
+		KUNIT_EXPECT_NULL(test, xa_load(&t->m->smmu.nested_sids, TEST_SID));
+	}
+}
+
+/* The SMMU had more events than the queue has room for: those in it count */
+static void event_test_overflow(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct arm_smmu_queue *q = &t->m->smmu.evtq.q;
+	u64 evt[EVTQ_ENT_DWORDS];
+	unsigned int i, round;
+	u32 ovf = 0;
+
+	event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	for (round = 0; round < 2; round++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+		for (i = 0; i < 3; i++)
+			nested_model_event(t->m, evt);
+		ovf ^= Q_OVERFLOW_FLAG;
+		writel((readl(q->prod_reg) & ~Q_OVERFLOW_FLAG) | ovf, q->prod_reg);
+		nested_model_irq(t->m);
+		/* Acknowledged */
+		KUNIT_EXPECT_EQ(test, Q_OVF(readl(q->cons_reg)), ovf);
+		for (i = 0; i < 2; i++)
+			KUNIT_EXPECT_TRUE(test, nested_model_vevent(t->v, evt));
+		expect_vevent(test, t);
+		event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	}
+}
+
+/* When the queue overflowed each guest has lost something, once */
+static void event_test_loss(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	const u32 sids[] = { TEST_SID + 1, TEST_SID + 2 };
+	struct arm_smmu_queue *q = &t->m->smmu.evtq.q;
+	struct nested_model_dev *d[2];
+	struct nested_model_viommu *v;
+	u32 round, pos;
+
+	d[0] = nested_model_dev(t->m, "arm-smmu-v3-same-vm", &sids[0], 1);
+	d[1] = nested_model_dev(t->m, "arm-smmu-v3-other-vm", &sids[1], 1);
+	v = nested_model_viommu(d[1], t->parent);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(t->v, d[0], 7));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d[1], 7));
+
+	for (round = 0; round < 3; round++) {
+		writel(readl(q->prod_reg) ^ Q_OVERFLOW_FLAG, q->prod_reg);
+		nested_model_irq(t->m);
+		KUNIT_EXPECT_EQ(test,
+				iommufd_veventq_ring_peek(&t->v->veventq.ring, &pos),
+				IOMMUFD_VEVENTQ_LOST);
+		KUNIT_EXPECT_EQ(test, pos, round);
+		KUNIT_EXPECT_EQ(test,
+				iommufd_veventq_ring_peek(&v->veventq.ring, &pos),
+				IOMMUFD_VEVENTQ_LOST);
+		KUNIT_EXPECT_EQ(test, pos, round);
+		/* As long as it does not overflow again there is nothing new */
+		nested_model_irq(t->m);
+	}
+}
+
+/* A device that faults as soon as one of its faults is read, until somebody else runs */
+struct event_flood {
+	struct stall_test *t;
+	unsigned long end;
+	bool others_run;
+	struct completion done;
+};
+
+static int event_flood_other(void *data)
+{
+	struct event_flood *flood = data;
+
+	WRITE_ONCE(flood->others_run, true);
+	complete(&flood->done);
+	return 0;
+}
+
+static bool event_flood_report(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	struct event_flood *flood = kunit_get_current_test()->priv;
+	u64 again[EVTQ_ENT_DWORDS];
+
+	memcpy(again, evt, sizeof(again));
+	if (!READ_ONCE(flood->others_run) && time_before(jiffies, flood->end))
+		nested_model_event(flood->t->m, again);
+	return true;
+}
+
+static void event_test_flood(struct kunit *test)
+{
+	struct event_flood flood = {
+		.t = stall_setup(test, &conf_stall),
+	};
+	struct task_struct *other;
+	u64 evt[EVTQ_ENT_DWORDS];
+	cpumask_t one;
+
+	/* The two of them on one CPU */
+	init_completion(&flood.done);
+	test->priv = &flood;
+	cpumask_copy(&one, cpumask_of(raw_smp_processor_id()));
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, &one));
+	other = kthread_create(event_flood_other, &flood, "event_flood_other");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, other);
+	kthread_bind_mask(other, &one);
+
+	kunit_activate_static_stub(test, arm_smmu_vevent_report, event_flood_report);
+	event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	nested_model_event(flood.t->m, evt);
+	flood.end = jiffies + 5 * HZ;
+	wake_up_process(other);
+	nested_model_irq(flood.t->m);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(flood.others_run));
+	kunit_deactivate_static_stub(test, arm_smmu_vevent_report);
+	wait_for_completion(&flood.done);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+}
+
 static struct kunit_case event_cases[] = {
 	KUNIT_CASE(event_test_forwarded),
 	KUNIT_CASE(event_test_owner),
 	KUNIT_CASE(event_test_dropped),
+	KUNIT_CASE(event_test_late),
+	KUNIT_CASE(event_test_overflow),
+	KUNIT_CASE(event_test_loss),
+	KUNIT_CASE(event_test_flood),
 	{}
 };
 

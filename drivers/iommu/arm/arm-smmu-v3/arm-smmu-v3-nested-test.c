@@ -442,8 +442,8 @@ static void parent_test_range(struct kunit *test)
 	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, SZ_4K, SZ_4K, true);
 	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 0);
 
-	arm_smmu_nest_parent_join(&t->viommu[0]);
-	arm_smmu_nest_parent_join(&t->viommu[1]);
+	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[0]));
+	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[1]));
 	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, 3 * SZ_4K, SZ_4K,
 				       true);
 
@@ -478,8 +478,8 @@ static void parent_test_all(struct kunit *test)
 	struct parent_test *t = test->priv;
 	unsigned int i, n;
 
-	arm_smmu_nest_parent_join(&t->viommu[0]);
-	arm_smmu_nest_parent_join(&t->viommu[1]);
+	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[0]));
+	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[1]));
 	arm_smmu_nest_parent_inv_all(&t->parent);
 	for (i = 0; i < 2; i++) {
 		n = parent_test_find(test, 0, CMDQ_OP_TLBI_S12_VMALL,
@@ -498,6 +498,7 @@ static void parent_test_atc(struct kunit *test)
 	t->master_domain[0].nested = true;
 	for (n = 0; n < 2; n++) {
 		t->master[n].ats_enabled = true;
+		t->master[n].atc_in_use = true;
 		list_add_tail(&t->master_domain[n].devices_elm,
 			      &t->parent.devices);
 		atomic_inc(&t->parent.nr_ats_masters);

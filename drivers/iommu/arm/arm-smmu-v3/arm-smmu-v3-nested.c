@@ -3,7 +3,7 @@
  * Arm SMMUv3: nested domains, and what stage 2 owes to nesting
  *
  * A nest parent is a stage 2 domain whose input addresses are a VM's physical
- * addresses. Any number of vIOMMUs sit on top of one, each with a VMID of its
+ * addresses. Several vIOMMUs can sit on top of one, each with a VMID of its
  * own: what the guest does with TLBI commands stays within that VMID, and a
  * vIOMMU that goes away takes all of its TLB entries with it. A nested domain is
  * one STE of a guest: its stage 1 on the parent's stage 2, or the parent's
@@ -36,6 +36,7 @@
  * for the STE, 3.21.3 for updating one in use.
  */
 #include <linux/bitfield.h>
+#include <linux/cleanup.h>
 #include <linux/iommu.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -115,17 +116,23 @@ void arm_smmu_nest_parent_tables(struct arm_smmu_domain *smmu_domain,
  * @viommu: The vIOMMU, complete but for this
  *
  * To be called before an STE with the vIOMMU's VMID is written.
+ *
+ * Return: 0, or -ENOSPC if there are %ARM_SMMU_NEST_PARENT_VIOMMUS already
  */
-void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu)
+int arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu)
 {
 	struct arm_smmu_domain *s2_parent = viommu->s2_parent;
 
-	spin_lock(&s2_parent->viommus_lock);
-	list_add_tail_rcu(&viommu->s2_elm, &s2_parent->viommus);
-	spin_unlock(&s2_parent->viommus_lock);
+	scoped_guard(spinlock, &s2_parent->viommus_lock) {
+		if (list_count_nodes(&s2_parent->viommus) >=
+		    ARM_SMMU_NEST_PARENT_VIOMMUS)
+			return -ENOSPC;
+		list_add_tail_rcu(&viommu->s2_elm, &s2_parent->viommus);
+	}
 
 	/* Pairs with arm_smmu_nest_parent_mb() */
 	smp_mb();
+	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_join);
 

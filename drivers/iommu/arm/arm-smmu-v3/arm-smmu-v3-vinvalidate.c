@@ -18,9 +18,9 @@
  * all. ATC_INV is the exception. It must not start before the TLBIs and CFGIs
  * in front of it are complete, or the device might fetch the stale translation
  * again (IHI 0070, section 3.9.1). And when it times out that shows at the next
- * CMD_SYNC on the queue, without naming it. So a run of ATC_INVs is a batch of
- * its own between two CMD_SYNCs: the first completes what is pending, and takes
- * the blame for ATC_INVs of others.
+ * CMD_SYNC on the queue, without naming it. So a run of ATC_INVs, of a limited
+ * length, is a batch of its own between two CMD_SYNCs: the first completes what is
+ * pending, and takes the blame for ATC_INVs of others.
  *
  * A vSID is looked up in the RCU read-side critical section in which the command
  * is executed: a vDEVICE that goes away waits for it, so no command addresses a
@@ -53,6 +53,12 @@ static_assert(sizeof(struct iommu_viommu_arm_smmuv3_invalidate) ==
  * for as long as the SMMU takes for a block.
  */
 #define ARM_SMMU_VINV_LARGE		512
+
+/*
+ * Commands in a batch of ATC_INVs, which have a second to complete: so few that
+ * a device may take its time for each.
+ */
+#define ARM_SMMU_VINV_ATC		32
 
 /*
  * struct arm_smmu_vinv - State of an array on its way
@@ -181,11 +187,13 @@ static bool arm_smmu_vinv_is_atc(const u64 *cmd)
 	return FIELD_GET(CMDQ_0_OP, cmd[0]) == CMDQ_OP_ATC_INV;
 }
 
-/* How many of the @n commands at @cmds are ATC_INV like the first, or are not */
+/* How many of the @n commands at @cmds are a run of ATC_INVs, or have none of them */
 static u32 arm_smmu_vinv_run_len(const u64 *cmds, u32 n, bool atc)
 {
 	u32 i;
 
+	if (atc)
+		n = min(n, ARM_SMMU_VINV_ATC);
 	for (i = 1; i < n; i++)
 		if (arm_smmu_vinv_is_atc(&cmds[i * CMDQ_ENT_DWORDS]) != atc)
 			break;
@@ -203,6 +211,9 @@ static __always_inline int arm_smmu_vinv_run(struct arm_smmu_vinv *vinv,
 	struct arm_smmu_vinv_streams streams = { .viommu = vinv->viommu };
 	u32 good;
 	int ret;
+
+	if (unlikely(READ_ONCE(vinv->viommu->smmu->cmdq_errors.num_abandoned)))
+		arm_smmu_cmdq_await_abandoned(vinv->viommu->smmu);
 
 	guard(rcu)();
 

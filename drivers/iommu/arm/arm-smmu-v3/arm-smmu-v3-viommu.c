@@ -19,7 +19,8 @@
  *    an era that is over is forgotten by the event thread.
  *
  * An event is the guest's if the stream was on a nested domain when the SMMU
- * recorded it, if it is about stage 1, and if nobody waits for an answer to it.
+ * recorded it, or was about to be, if it is about stage 1, and if nobody waits for
+ * an answer to it.
  * Then the host has nothing to say about it, even if there is no vDEVICE or
  * vEVENTQ to take it: a guest could fill the host's log otherwise.
  *
@@ -41,6 +42,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <uapi/linux/iommufd.h>
 
@@ -118,7 +120,7 @@ static int arm_smmu_viommu_init(struct iommufd_viommu *core,
 	u32 idr0 = arm_smmu_read_idr(smmu, 0);
 	u32 idr1 = arm_smmu_read_idr(smmu, 1);
 	const struct io_pgtable_cfg *pgtbl_cfg;
-	int vmid;
+	int vmid, ret;
 
 	/* No data is defined */
 	if (user_data)
@@ -142,8 +144,10 @@ static int arm_smmu_viommu_init(struct iommufd_viommu *core,
 				  pgtbl_cfg->ias);
 	viommu->smmu = smmu;
 	viommu->s2_parent = s2_parent;
-	arm_smmu_nest_parent_join(viommu);
-	return 0;
+	ret = arm_smmu_nest_parent_join(viommu);
+	if (ret)
+		ida_free(&smmu->vmid_map, vmid);
+	return ret;
 }
 
 static void arm_smmu_viommu_destroy(struct iommufd_viommu *core)
@@ -313,6 +317,33 @@ void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt)
 }
 
 /**
+ * arm_smmu_vevent_overflow() - The SMMU has lost events of whatever stream
+ * @smmu: The SMMU
+ *
+ * Tells each guest that one may have been its. Called by the event queue's thread,
+ * when it has read what was in the queue. Does not sleep, allocate or wait.
+ */
+void arm_smmu_vevent_overflow(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_viommu *viommu;
+	struct arm_smmu_vdevice *vdev;
+	unsigned long sid;
+
+	smmu->evtq_overflows++;
+	rcu_read_lock();
+	xa_for_each(&smmu->vdevs, sid, vdev) {
+		viommu = to_arm_smmu_viommu(vdev->core.viommu);
+		/* Once, however many devices it has */
+		if (viommu->evtq_overflows == smmu->evtq_overflows)
+			continue;
+		viommu->evtq_overflows = smmu->evtq_overflows;
+		iommufd_viommu_report_loss(&viommu->core,
+					   IOMMU_VEVENTQ_TYPE_ARM_SMMUV3);
+	}
+	rcu_read_unlock();
+}
+
+/**
  * arm_smmu_vevent_report() - Give an event to the guest that it belongs to
  * @smmu: The SMMU that recorded it
  * @evt: The record, CPU-endian
@@ -326,6 +357,8 @@ void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt)
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt)
 {
 	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
+
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_vevent_report, smmu, evt);
 
 	if (arm_smmu_vevent_next_owner(smmu, sid) == ARM_SMMU_VEVENT_HOST)
 		return false;

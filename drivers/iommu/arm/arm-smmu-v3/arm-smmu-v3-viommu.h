@@ -23,6 +23,12 @@
 
 struct arm_smmu_attach_state;
 
+/*
+ * The most vIOMMUs on one nest parent. A VM needs one, as it has a nest parent for
+ * each SMMU. An unmap in the parent invalidates for each in turn, without a break.
+ */
+#define ARM_SMMU_NEST_PARENT_VIOMMUS	64
+
 /**
  * struct arm_smmu_viommu - A vSMMU: a guest's view of one physical SMMU
  * @core: What iommufd knows of it
@@ -31,8 +37,10 @@ struct arm_smmu_attach_state;
  * @s2_elm: In arm_smmu_domain::viommus of @s2_parent
  * @limits: For the command checker; limits.vmid is this vIOMMU's own VMID
  * @vste_limits: For the STE checker
+ * @evtq_overflows: arm_smmu_device::evtq_overflows when the guest was last told of
+ *                  one, the event thread's alone
  *
- * All members are constant from viommu_init() to viommu_destroy(), but for
+ * All other members are constant from viommu_init() to viommu_destroy(), but for
  * @s2_elm: readers use RCU, writers hold arm_smmu_domain::viommus_lock.
  */
 struct arm_smmu_viommu {
@@ -42,6 +50,7 @@ struct arm_smmu_viommu {
 	struct list_head s2_elm;
 	struct arm_smmu_vcmd_limits limits;
 	struct arm_smmu_vste_limits vste_limits;
+	u64 evtq_overflows;
 };
 
 /**
@@ -112,10 +121,12 @@ bool arm_smmu_master_can_nest(struct arm_smmu_master *master);
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt);
 bool arm_smmu_vevent_still_guests(struct arm_smmu_device *smmu, u32 sid);
 void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt);
+void arm_smmu_vevent_overflow(struct arm_smmu_device *smmu);
 
 /* arm-smmu-v3-vstall.c */
 int arm_smmu_report_stall(struct arm_smmu_master *master, const u64 *evt,
 			  struct iopf_fault *fault);
+void arm_smmu_vstall_abort(struct arm_smmu_device *smmu, const u64 *evt);
 void arm_smmu_fault_sync(struct device *dev);
 
 /* arm-smmu-v3-nested.c */
@@ -123,7 +134,7 @@ int arm_smmu_nest_parent_init(struct arm_smmu_domain *smmu_domain,
 			      struct arm_smmu_master *master, u32 flags);
 void arm_smmu_nest_parent_tables(struct arm_smmu_domain *smmu_domain,
 				 struct io_pgtable_cfg *cfg);
-void arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu);
+int arm_smmu_nest_parent_join(struct arm_smmu_viommu *viommu);
 void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu);
 void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent);
 void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
@@ -180,10 +191,19 @@ static inline int arm_smmu_report_stall(struct arm_smmu_master *master,
 	return iommu_report_device_fault(master->dev, fault);
 }
 
+static inline void arm_smmu_vstall_abort(struct arm_smmu_device *smmu,
+					 const u64 *evt)
+{
+}
+
 static inline bool arm_smmu_vevent_report(struct arm_smmu_device *smmu,
 					  const u64 *evt)
 {
 	return false;
+}
+
+static inline void arm_smmu_vevent_overflow(struct arm_smmu_device *smmu)
+{
 }
 
 static inline int

@@ -20,7 +20,8 @@
  * was queued and not answered by the time its domain is detached or replaced, or
  * the fault queue's file closed, is answered with an abort by iommufd. One that
  * is still in the event queue at that time must not reach another VM's fault
- * queue: it is of a former owner of the stream, and terminated.
+ * queue: it is of a former owner of the stream, and terminated. So is one of a
+ * device that is gone.
  *
  * Locking. arm_smmu_device::streams_mutex is held from the decision until the
  * fault is in its queue. A detach first changes the era of the stream and then
@@ -38,11 +39,15 @@
 #include "arm-smmu-v3-vevent.h"
 #include "arm-smmu-v3-viommu.h"
 
-/*
- * By the StreamID of the record: a device may have several. CMD_RESUME asks for
- * no CMD_SYNC, which does not hurt either.
+/**
+ * arm_smmu_vstall_abort() - Terminate a stalled transaction
+ * @smmu: The SMMU
+ * @evt: Its record, CPU-endian
+ *
+ * By the StreamID of the record: a device may have several, or be gone by now.
+ * CMD_RESUME asks for no CMD_SYNC, which does not hurt either.
  */
-static void arm_smmu_vstall_abort(struct arm_smmu_device *smmu, const u64 *evt)
+void arm_smmu_vstall_abort(struct arm_smmu_device *smmu, const u64 *evt)
 {
 	struct arm_smmu_cmdq_ent cmd = {
 		.opcode = CMDQ_OP_RESUME,
