@@ -251,11 +251,20 @@ static const struct iommufd_viommu_ops mock_selftest_viommu_ops = {
 	.vdevice_destroy = mock_vdevice_destroy,
 };
 
+/* The other IOMMU's: nothing that a driver may do without */
+static const struct iommufd_viommu_ops mock_other_viommu_ops = {
+	.viommu_size = sizeof(struct iommufd_viommu),
+	.vdevice_size = sizeof(struct iommufd_vdevice),
+	.viommu_init = mock_viommu_init,
+};
+
 const struct iommufd_viommu_ops *mock_viommu_ops(struct device *dev,
 						 unsigned int type)
 {
 	if (type != IOMMU_VIOMMU_TYPE_SELFTEST)
 		return NULL;
+	if (mock_dev_flags(dev) & MOCK_FLAGS_DEVICE_OTHER_IOMMU)
+		return &mock_other_viommu_ops;
 	return &mock_selftest_viommu_ops;
 }
 

@@ -232,6 +232,42 @@ TEST_F(objects, vdevice_alloc)
 	expect_no_leak(_metadata, env, self->viommu_id);
 }
 
+/* What the driver does not offer is refused, and works where it needs no driver */
+TEST_F(objects, least_driver)
+{
+	struct iommu_viommu_invalidate_selftest inv = {};
+	struct iommu_hwpt_invalidate cmd;
+	struct vi_env *env = &self->env;
+	__u32 viommu_id, vdev_id, id;
+	struct vi_dev dev;
+	int fd = env->fd;
+
+	vi_add_dev(_metadata, env, MOCK_FLAGS_DEVICE_OTHER_IOMMU, &dev);
+	ASSERT_EQ(0, vi_viommu_alloc(fd, dev.dev_id, env->parent_id,
+				     IOMMU_VIOMMU_TYPE_SELFTEST, NULL, 0,
+				     &viommu_id));
+	EXPECT_ERRNO(EOPNOTSUPP, vi_invalidate(fd, viommu_id, &inv, 1, &cmd));
+	EXPECT_EQ(0, cmd.entry_num);
+	EXPECT_EQ(0, cmd.out_report_flags);
+	EXPECT_ERRNO(EOPNOTSUPP, vi_nested_alloc(fd, dev.dev_id, viommu_id, 0,
+						 0, &id));
+	EXPECT_ERRNO(EOPNOTSUPP,
+		     vi_veventq_alloc(fd, viommu_id,
+				      IOMMU_VEVENTQ_TYPE_SELFTEST, 4, &id,
+				      NULL));
+	ASSERT_EQ(0, vi_vdevice_alloc(fd, viommu_id, dev.dev_id, VI_SID_A,
+				      &vdev_id));
+	EXPECT_ERRNO(EBUSY, _test_ioctl_destroy(fd, viommu_id));
+	ASSERT_EQ(0, _test_ioctl_destroy(fd, vdev_id));
+
+	/* The driver has nothing to undo when the device goes, either */
+	ASSERT_EQ(0, vi_vdevice_alloc(fd, viommu_id, dev.dev_id, VI_SID_A,
+				      &vdev_id));
+	ASSERT_EQ(0, _test_ioctl_destroy(fd, dev.stdev_id));
+	ASSERT_EQ(0, _test_ioctl_destroy(fd, vdev_id));
+	ASSERT_EQ(0, _test_ioctl_destroy(fd, viommu_id));
+}
+
 TEST_F(objects, vdevice_alloc_errors)
 {
 	struct vi_env *env = &self->env;
