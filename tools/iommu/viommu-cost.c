@@ -72,6 +72,8 @@ static const char * const system_locks[] = {
 	"&rq->__lock",
 	"&p->pi_lock",
 	"rcu_node",
+	/* CONFIG_DEBUG_OBJECTS, for timers and for all that is freed */
+	"&obj_hash[i].lock",
 };
 
 static struct {

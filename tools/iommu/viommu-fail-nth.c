@@ -311,6 +311,35 @@ static bool run(const struct call *call)
 	return tap_check(ok && failures >= call->min_failures, call->name);
 }
 
+/*
+ * What asks twice, as an XArray does, is not failed by a single point: have no slab
+ * allocation of the call succeed.
+ */
+static void attach_starved(void)
+{
+	int fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC), err = 0;
+
+	if (tap_check(fd >= 0 && !write_file(DEBUGFS "failslab/task-filter", "Y") &&
+		      !write_file(DEBUGFS "failslab/probability", "100") &&
+		      !write_file(DEBUGFS "failslab/times", "-1"), "no memory")) {
+		/* Nothing else meanwhile, not even a line on standard output */
+		if (pwrite(fd, "1", 1, 0) != 1)
+			err = EPROTO;
+		else
+			err = attach();
+		if (pwrite(fd, "0", 1, 0) != 1)
+			err = EPROTO;
+	}
+	printf("# attach without memory: %s\n", strerror(err));
+	tap_check(err == ENOMEM, "attach without memory");
+	tap_check(!write_file(DEBUGFS "failslab/probability", "0") &&
+		  !write_file(DEBUGFS "failslab/times", "0") &&
+		  !write_file(DEBUGFS "failslab/task-filter", "N"), "memory");
+	tap_check(!attach(), "attach with memory");
+	tap_check(!undo_attach(), "detach from stage 1");
+	close(fd);
+}
+
 static bool prepare(void)
 {
 	void *mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE,
@@ -396,6 +425,7 @@ static void calls(void)
 	}
 	if (tap_check(!make_s1(), "a stage 1 HWPT")) {
 		run(&attach_s1);
+		attach_starved();
 		s1_id = t.made;
 		tap_check(!ic_destroy(t.fd, s1_id), "the stage 1 HWPT goes");
 	}
