@@ -21,7 +21,7 @@ import tempfile
 NEAR = 8
 HEX = re.compile(r"^[0-9a-f]+$")
 # The tests and the mock driver; what they leave out is nobody's loss
-TESTS = re.compile(r"(-test\.c|/selftest_viommu\.[ch]|/iommufd_test_viommu\.h|/selftest\.c)$")
+TESTS = re.compile(r"(-test\.c|-model\.[ch]|/selftest_viommu\.[ch]|/iommufd_test_viommu\.h|/selftest\.c)$")
 
 
 def dumped(log, objects):

@@ -39,8 +39,19 @@ fi
 
 own init
 for src in "$selftests"/iommu/*.c; do
-	compile "$bin/$(basename "$src" .c)" "$src" -D_GNU_SOURCE= -include "$here/slow.h" \
-		-Wno-unused-function \
+	name=$(basename "$src" .c)
+	# The base's gives up after 400 points of failure, and says that a limit like this
+	# may have to grow: with kmemleak each allocation is two of them
+	if [ "$name" = iommufd_fail_nth ]; then
+		mkdir -p "$bin/.src"
+		sed 's/ASSERT_GT(400, nth_state/ASSERT_GT(2000, nth_state/' "$src" \
+			>"$bin/.src/$name.new"
+		cmp -s "$bin/.src/$name.new" "$bin/.src/$name.c" ||
+			mv "$bin/.src/$name.new" "$bin/.src/$name.c"
+		src=$bin/.src/$name.c
+	fi
+	compile "$bin/$name" "$src" -D_GNU_SOURCE= -include "$here/slow.h" \
+		-Wno-unused-function -I"$selftests/iommu" \
 		-I"$B/headers/include" -isystem "$selftests/../../include" -I"$selftests"
 done
 
