@@ -7,7 +7,8 @@
 OBJECTS is the build of a kernel with gcov; in it "ours" and "hooked" list the files
 to look at. LOG is what a machine printed, with its counts (see @gcov in init.c).
 Of a hooked file only the lines count that differ from those of BASE. Exits with 1
-if less than MIN percent of the lines of our files were executed.
+if less than MIN percent of the lines of our files were executed. What is in the file
+"not-executed" beside this one is listed with the reason, and counts as the rest.
 """
 import collections
 import difflib
@@ -76,6 +77,22 @@ def changed_lines(old, new):
             for n in range(start, end)}
 
 
+def excuses():
+    """file -> line of it, stripped -> why no test executes it"""
+    reasons = collections.defaultdict(dict)
+    name = reason = None
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "not-executed"),
+              encoding="utf-8") as f:
+        for line in map(str.strip, f):
+            if line.startswith("#"):
+                reason = line.lstrip("# ")
+            elif line.startswith("drivers/") and line.endswith(":"):
+                name = line[:-1]
+            elif line:
+                reasons[name][line] = reason
+    return reasons
+
+
 def ranges(numbers, known):
     """Numbers as "3-7, 9"; a few lines between that are no code do not divide"""
     known = sorted(known)
@@ -100,6 +117,8 @@ def main():
 
     rows = {"ours": [], "hooks": [], "tests": []}
     missed = []
+    excused = []
+    reasons = excuses()
     for listed in ("ours", "hooked"):
         with open(os.path.join(objects, listed), encoding="utf-8") as f:
             names = f.read().split()
@@ -113,6 +132,13 @@ def main():
             kind = "tests" if TESTS.search(name) else "ours" if listed == "ours" else "hooks"
             not_run = [n for n, count in lines.items() if not count]
             rows[kind].append((name, len(lines), len(lines) - len(not_run)))
+            if not_run and kind != "tests":
+                with open(os.path.join(tree, name), encoding="utf-8") as f:
+                    text = [line.strip() for line in f]
+                why = {n: reasons[name].get(text[n - 1]) or
+                          reasons[name].get(f"{text[n - 2]} => {text[n - 1]}") for n in not_run}
+                excused += [f"{name}:{n}: {why[n]}" for n in not_run if why[n]]
+                not_run = [n for n in not_run if not why[n]]
             if not_run and kind != "tests":
                 missed.append((name, ranges(not_run, lines)))
 
@@ -130,6 +156,9 @@ def main():
     print("Not executed:")
     for name, where in missed:
         print(f"  {name}: {where}")
+    print("\nNot executed, and why:")
+    for line in excused:
+        print(f"  {line}")
     if not enough:
         print(f"\nless than {minimum:g} % of the lines of the series")
     return 0 if enough else 1
