@@ -195,10 +195,12 @@ trace() {
 		"$here/kernel.sh" bpf "$here/vm.config" "$here/bpf.config"
 	[ "$step_status" = 0 ] || return 0
 	must "the machine's IORT" iort iort
-	cp "$here/trace-live.py" "$TOP"/tools/iommu/viommu-top.{py,bt} "$VM/bin/"
-	manifest trace-live <<-EOM
-		trace-live 900 /usr/bin/python3 /bin/trace-live.py /bin/viommu-top.py /bin/viommu-top.bt /bin/viommu-demo
-	EOM
+	mkdir -p "$B/trace/root/opt"
+	cp "$here/trace-live.py" "$TOP"/tools/iommu/viommu-top.{py,bt} "$B/trace/root/opt/"
+	{
+		printf 'trace-live 900 /usr/bin/python3 /opt/trace-live.py '
+		echo "/opt/viommu-top.py /opt/viommu-top.bt /bin/viommu-demo"
+	} | manifest trace-live
 	ROOT=$B/trace/root vm trace-live "$VM/trace-live.manifest" -t 1200 \
 		-k "$B/bpf/arch/arm64/boot/Image" -- -m 3G
 }
