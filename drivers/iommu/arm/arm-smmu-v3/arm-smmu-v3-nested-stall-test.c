@@ -745,16 +745,15 @@ static void event_test_flood(struct kunit *test)
 	};
 	struct task_struct *other;
 	u64 evt[EVTQ_ENT_DWORDS];
-	cpumask_t one;
+	unsigned int cpu = raw_smp_processor_id();
 
 	/* The two of them on one CPU */
 	init_completion(&flood.done);
 	test->priv = &flood;
-	cpumask_copy(&one, cpumask_of(raw_smp_processor_id()));
-	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, &one));
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(cpu)));
 	other = kthread_create(event_flood_other, &flood, "event_flood_other");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, other);
-	kthread_bind_mask(other, &one);
+	kthread_bind(other, cpu);
 
 	kunit_activate_static_stub(test, arm_smmu_vevent_report, event_flood_report);
 	event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
