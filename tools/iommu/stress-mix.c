@@ -45,6 +45,8 @@
 
 #define MEM_BASE	0x40000000ull
 #define MEM_SIZE	(1u << 20)
+/* Where the device writes without stage 1: not to what are CDs with it */
+#define DMA_BASE	(MEM_BASE + MEM_SIZE / 2)
 /* A thread's own piece of the address space, mapped and unmapped */
 #define OWN_BASE(n)	(0x60000000ull + ((uint64_t)(n) << 20))
 #define OWN_SIZE	(16u << 10)
@@ -525,7 +527,7 @@ static void trigger(struct worker *w)
 		pthread_rwlock_rdlock(&m.vfio_lock);
 		/* edu takes 100 ms, and goes on when it is told twice */
 		if (m.edu.bar0 && !edu_busy(&m.edu))
-			count(w, OP_TRIGGER, edu_start_write(&m.edu, MEM_BASE, 0, 64));
+			count(w, OP_TRIGGER, edu_start_write(&m.edu, DMA_BASE, 0, 64));
 		pthread_rwlock_unlock(&m.vfio_lock);
 		return;
 	}
@@ -597,8 +599,8 @@ static void take_records(struct worker *w, struct file *file, const unsigned cha
 			continue;
 		}
 		if (header.flags || len - off < event_len || !event_fits(buf + off)) {
-			complain(w, "a record of flags %#x and %zu bytes", header.flags,
-				 len - off);
+			complain(w, "record %u of flags %#x, %zu bytes left", header.sequence,
+				 header.flags, len - off);
 			return;
 		}
 		off += event_len;
