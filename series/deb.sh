@@ -87,6 +87,8 @@ took() {
 		esac
 		lost+=" $line"
 	done < <(grep '^CONFIG_.*=' "$obj/fragment" | grep -vxFf "$1")
+	[ -z "${DEBUG:-}" ] || grep -qx CONFIG_DEBUG_INFO_BTF=y "$1" ||
+		lost+=" CONFIG_DEBUG_INFO_BTF=y"
 	[ -z "$lost" ] || { echo "did not take:$lost"; return 1; }
 }
 
@@ -143,6 +145,8 @@ KDEB_PKGVERSION=${KDEB_PKGVERSION:-$(kernel_version "$BASE/Makefile")-1}
 export KDEB_PKGVERSION
 
 need=(dpkg-dev debhelper)
+# Without pahole Kconfig leaves BTF out, and says nothing
+[ -z "${DEBUG:-}" ] || need+=(dwarves)
 case $DEB_ARCH:$(dpkg --print-architecture) in
 amd64:amd64 | arm64:arm64) need+=(gcc) ;;
 amd64:*) need+=(gcc-x86-64-linux-gnu libc6-dev-amd64-cross) ;;
