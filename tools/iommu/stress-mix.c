@@ -64,6 +64,7 @@
 #define OP_NH_ASID	0x11u
 #define OP_NH_VA	0x12u
 #define OP_NSNH_ALL	0x30u
+#define EVT_BAD_STE	0x04u
 #define EVT_BAD_CD	0x0au
 
 /* In the order in which they can be destroyed */
@@ -565,13 +566,19 @@ static bool event_fits(const unsigned char *event)
 {
 	struct iommu_viommu_event_selftest mock;
 	uint64_t evt[4];
+	uint32_t id;
 
 	if (m.mock) {
 		memcpy(&mock, event, sizeof(mock));
 		return vsid_fits(mock.virt_id);
 	}
 	memcpy(evt, event, sizeof(evt));
-	return (le64toh(evt[0]) & 0xffffffff) == EVT_BAD_CD &&
+	id = le64toh(evt[0]);
+	/*
+	 * All CDs are zero. From one vIOMMU or parent to another the STE changes in more
+	 * than can be changed at once, and the device may find it invalid.
+	 */
+	return (id == EVT_BAD_CD || id == EVT_BAD_STE) &&
 	       vsid_fits(le64toh(evt[0]) >> 32) && !evt[1] && !evt[2] && !evt[3];
 }
 
@@ -581,6 +588,7 @@ static void take_records(struct worker *w, struct file *file, const unsigned cha
 {
 	size_t event_len = m.mock ? sizeof(struct iommu_viommu_event_selftest) : 32, off;
 	struct iommufd_vevent_header header;
+	uint64_t words[2];
 
 	for (off = 0; off < len;) {
 		if (len - off < sizeof(header)) {
@@ -599,8 +607,11 @@ static void take_records(struct worker *w, struct file *file, const unsigned cha
 			continue;
 		}
 		if (header.flags || len - off < event_len || !event_fits(buf + off)) {
-			complain(w, "record %u of flags %#x, %zu bytes left", header.sequence,
-				 header.flags, len - off);
+			memset(words, 0, sizeof(words));
+			memcpy(words, buf + off, len - off < 16 ? len - off : 16);
+			complain(w, "record %u of flags %#x, %zu bytes left: %016llx %016llx",
+				 header.sequence, header.flags, len - off,
+				 (unsigned long long)words[0], (unsigned long long)words[1]);
 			return;
 		}
 		off += event_len;
