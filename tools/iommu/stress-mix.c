@@ -38,6 +38,7 @@
 #include "edu.h"
 #include "iommufd-calls.h"
 #include "kmsg.h"
+#include "rng.h"
 #include "stress-mix.h"
 #include "tap.h"
 #include "util.h"
@@ -153,29 +154,6 @@ struct worker {
 
 static struct worker workers[MAX_THREADS];
 static unsigned int num_workers;
-
-struct rng rng_of(uint64_t seed, unsigned int stream)
-{
-	struct rng r = { (seed + stream + 1) * 0x9e3779b97f4a7c15ull };
-
-	if (!r.state)
-		r.state = 1;
-	rng_next(&r);
-	return r;
-}
-
-uint64_t rng_next(struct rng *r)
-{
-	r->state ^= r->state << 13;
-	r->state ^= r->state >> 7;
-	r->state ^= r->state << 17;
-	return r->state * 0x2545f4914f6cdd1dull;
-}
-
-unsigned int rng_below(struct rng *r, unsigned int n)
-{
-	return (rng_next(r) >> 32) % n;
-}
 
 static unsigned int rnd(struct worker *w, unsigned int n)
 {
@@ -387,17 +365,7 @@ static void nested(struct worker *w)
 		cmd.data_type = IOMMU_HWPT_DATA_ARM_SMMUV3;
 		cmd.data_len = sizeof(ste);
 		cmd.data_uptr = (uintptr_t)&ste;
-		switch (rnd(w, 6)) {
-		case 0:
-			ste.ste[0] = htole64(STE_ABORT_W0);
-			break;
-		case 1:
-			ste.ste[0] = htole64(STE_BYPASS_W0);
-			break;
-		default:
-			ste.ste[0] = htole64(STE_S1_W0(MEM_BASE + 64 * rnd(w, 64)));
-			ste.ste[1] = htole64(STE_S1_W1);
-		}
+		rng_ste(&w->rng, 6, MEM_BASE, &ste);
 	}
 	if (!count(w, OP_NESTED, ic_call(m.fd, IOMMU_HWPT_ALLOC, &cmd)))
 		keep(w, NESTED, to, cmd.out_hwpt_id);

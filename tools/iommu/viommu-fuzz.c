@@ -39,6 +39,7 @@
 #include "edu.h"
 #include "iommufd-calls.h"
 #include "kmsg.h"
+#include "rng.h"
 #include "tap.h"
 #include "util.h"
 #include "vfio.h"
@@ -104,7 +105,7 @@ static struct {
 
 struct worker {
 	pthread_t thread;
-	uint64_t rnd;
+	struct rng rng;
 	unsigned char *arena;
 	unsigned char *read_only;
 	unsigned char *no_access;
@@ -117,15 +118,12 @@ static unsigned int num_workers = 3;
 
 static uint64_t rnd64(struct worker *w)
 {
-	w->rnd ^= w->rnd << 13;
-	w->rnd ^= w->rnd >> 7;
-	w->rnd ^= w->rnd << 17;
-	return w->rnd * 0x2545f4914f6cdd1dull;
+	return rng_next(&w->rng);
 }
 
 static unsigned int rnd(struct worker *w, unsigned int n)
 {
-	return (rnd64(w) >> 32) % n;
+	return rng_below(&w->rng, n);
 }
 
 static bool one_in(struct worker *w, unsigned int n)
@@ -348,7 +346,7 @@ static void viommu(struct worker *w)
 static void nested(struct worker *w)
 {
 	struct iommu_hwpt_selftest mock_data = { .iotlb = 1 };
-	struct iommu_hwpt_arm_smmuv3 ste = {};
+	struct iommu_hwpt_arm_smmuv3 ste;
 	size_t len = t.mock ? sizeof(mock_data) : sizeof(ste), room;
 	struct iommu_hwpt_alloc cmd = {
 		.dev_id = pick_dev(w),
@@ -360,17 +358,7 @@ static void nested(struct worker *w)
 	bool seen;
 	void *p;
 
-	switch (rnd(w, 5)) {
-	case 0:
-		ste.ste[0] = htole64(STE_ABORT_W0);
-		break;
-	case 1:
-		ste.ste[0] = htole64(STE_BYPASS_W0);
-		break;
-	default:
-		ste.ste[0] = htole64(STE_S1_W0(MEM_BASE + 64 * rnd(w, 64)));
-		ste.ste[1] = htole64(STE_S1_W1);
-	}
+	rng_ste(&w->rng, 5, MEM_BASE, &ste);
 	if (one_in(w, 4))
 		ste.ste[rnd(w, 2)] ^= htole64(1ull << rnd(w, 64));
 	if (one_in(w, 8)) {
@@ -765,7 +753,7 @@ static bool prepare_worker(struct worker *w, uint64_t seed)
 {
 	unsigned char *p;
 
-	w->rnd = seed * 0x9e3779b97f4a7c15ull | 1;
+	w->rng.state = seed * 0x9e3779b97f4a7c15ull | 1;
 	/*
 	 * The arena, a hole behind it, a page of each of the other kinds. All of it
 	 * far from what else is mapped, a BAR for instance.

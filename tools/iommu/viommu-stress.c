@@ -39,6 +39,7 @@
 #include "edu.h"
 #include "inject.h"
 #include "iommufd-calls.h"
+#include "rng.h"
 #include "stress-mix.h"
 #include "tap.h"
 #include "util.h"
