@@ -1256,6 +1256,43 @@ static void test_full(struct kunit *test)
 	test_check_model(test);
 }
 
+/* Another CPU finds its CMD_SYNC consumed, and says how far the SMMU is */
+static void test_relax_consumed(struct test_model *m)
+{
+	m->paused = false;
+	test_drain(m);
+	WRITE_ONCE(m->smmu.cmdq.q.llq.cons, m->rd);
+}
+
+/* There is no room, and it is another CPU's to say when there is some */
+static void test_full_shared(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	u64 cmds[4 * CMDQ_ENT_DWORDS];
+
+	test_use_stub(test);
+	test_make_n(cmds, 4, CMDQ_OP_TLBI_NH_VA, 1);
+	m->paused = true;
+	test_fill(test, m->qsize);
+
+	/* It waits for a CMD_SYNC in the queue, which the SMMU does not get to */
+	atomic_set(&m->smmu.cmdq.lock, 1);
+	errs->timeout_us = 20000;
+	TEST_BATCH(test, cmds, 4, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+
+	/* It does, and the CPU still has the queue's lock when the batch goes on */
+	errs->timeout_us = TEST_TIMEOUT_US;
+	m->relax = test_relax_consumed;
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	KUNIT_EXPECT_EQ(test, atomic_read(&m->smmu.cmdq.lock), 1);
+	atomic_set(&m->smmu.cmdq.lock, 0);
+
+	TEST_GOOD(test, cmds, 4, TEST_AFTER);
+	test_check_model(test);
+}
+
 /* A batch gets slots again in which another was abandoned, before anybody looked */
 static void test_abandoned_taken(struct kunit *test)
 {
@@ -1998,6 +2035,7 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_abandoned_taken),
 	KUNIT_CASE(test_full_abandoned),
 	KUNIT_CASE(test_full),
+	KUNIT_CASE(test_full_shared),
 	KUNIT_CASE(test_three),
 	KUNIT_CASE(test_coalesced),
 	KUNIT_CASE(test_log),
