@@ -313,13 +313,17 @@ static bool run(const struct call *call)
 
 /*
  * What asks twice, as an XArray does, is not failed by a single point: have no slab
- * allocation of the call succeed.
+ * allocation of the call succeed, or none from the slab cache @cache.
  */
-static void attach_starved(void)
+static void attach_starved(const char *cache)
 {
 	int fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC), err = 0;
+	char slab[64];
 
-	if (tap_check(fd >= 0 && !write_file(DEBUGFS "failslab/task-filter", "Y") &&
+	snprintf(slab, sizeof(slab), "/sys/kernel/slab/%s/failslab", cache ?: "");
+	if (tap_check(fd >= 0 && (!cache || !write_file(slab, "1")) &&
+		      !write_file(DEBUGFS "failslab/cache-filter", cache ? "Y" : "N") &&
+		      !write_file(DEBUGFS "failslab/task-filter", "Y") &&
 		      !write_file(DEBUGFS "failslab/probability", "100") &&
 		      !write_file(DEBUGFS "failslab/times", "-1"), "no memory")) {
 		/* Nothing else meanwhile, not even a line on standard output */
@@ -330,9 +334,12 @@ static void attach_starved(void)
 		if (pwrite(fd, "0", 1, 0) != 1)
 			err = EPROTO;
 	}
-	printf("# attach without memory: %s\n", strerror(err));
-	tap_check(err == ENOMEM, "attach without memory");
-	tap_check(!write_file(DEBUGFS "failslab/probability", "0") &&
+	printf("# attach without %s: %s\n", cache ?: "memory", strerror(err));
+	tap_check(err == ENOMEM, cache ? "attach without one kind of memory" :
+		  "attach without memory");
+	tap_check((!cache || !write_file(slab, "0")) &&
+		  !write_file(DEBUGFS "failslab/cache-filter", "N") &&
+		  !write_file(DEBUGFS "failslab/probability", "0") &&
 		  !write_file(DEBUGFS "failslab/times", "0") &&
 		  !write_file(DEBUGFS "failslab/task-filter", "N"), "memory");
 	tap_check(!attach(), "attach with memory");
@@ -425,7 +432,9 @@ static void calls(void)
 	}
 	if (tap_check(!make_s1(), "a stage 1 HWPT")) {
 		run(&attach_s1);
-		attach_starved();
+		attach_starved(NULL);
+		/* The nodes of XArrays: the StreamIDs that are a guest's are in one */
+		attach_starved("radix_tree_node");
 		s1_id = t.made;
 		tap_check(!ic_destroy(t.fd, s1_id), "the stage 1 HWPT goes");
 	}
