@@ -69,9 +69,10 @@ def total(*rows):
     return done.stdout.splitlines()[-1], done.returncode
 
 
-def event(word1):
+def event(word1, number=0x10):
     return [f"arm-smmu-v3 arm-smmu-v3.0.auto: {text}" for text in (
-        "event 0x10 received:", "\t0x0000001000000010", f"\t0x{word1:016x}",
+        f"event 0x{number:02x} received:", f"\t0x00000010000000{number:02x}",
+        f"\t0x{word1:016x}",
         "\t0x0000000000001000", "\t0x0000000040001000")]
 
 
@@ -119,6 +120,10 @@ ok = [
     test("stage 1 event after that", splat("viommu: begin viommu-fuzz",
                                            "viommu: end viommu-fuzz", *event(0x0800000000)),
          ["fail"]),
+    test("bad STE between two of the host's", splat("viommu: begin viommu-stress",
+                                                    *event(0, 0x04)), ["pass"]),
+    test("bad STE elsewhere", splat("viommu: begin viommu-demo", *event(0, 0x04)), ["fail"]),
+    test("another event there", splat("viommu: begin viommu-stress", *event(0, 0x0a)), ["fail"]),
     test("event of a KUnit test", splat(*(line.replace("arm-smmu-v3 ", "arm-smmu-v3-model.1 case.")
                                           for line in event(0x0800000000))), ["pass"]),
     test("command queue error", splat(

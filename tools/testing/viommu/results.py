@@ -42,9 +42,13 @@ SPLAT = re.compile("|".join((
 )))
 # A record of the SMMU's event queue that the driver prints, and each of its words. The
 # devices of the KUnit tests have other drivers, and some events are theirs to print.
-EVENT = re.compile(r"\barm-smmu-v3 \S+: event 0x[0-9a-f]{2} received:")
+EVENT = re.compile(r"\barm-smmu-v3 \S+: event 0x([0-9a-f]{2}) received:")
 # It also attaches the device to domains where the host uses stage 1 itself
 HOST_STAGE_1 = "viommu-fuzz"
+# It replaces one nest parent by another while the device does DMA: the STE that is invalid
+# meanwhile is the host's
+HOST_STE = "viommu-stress"
+BAD_STE = 0x04
 EVENT_WORD = re.compile(r"\barm-smmu-v3 \S+:\s+0x([0-9a-f]{16})$")
 # The driver about the command queue of the machine's SMMU; KUnit's has another name
 CMDQ = re.compile(r"arm-smmu-v3\.\d+\.auto: (?:CMDQ|CMD_SYNC|skipping|retrying|unexpected global)")
@@ -220,7 +224,10 @@ def guest_events(lines):
             during = match[1]
         elif END.search(line):
             during = ""
-        if not EVENT.search(line) or during == HOST_STAGE_1:
+        match = EVENT.search(line)
+        if not match or during == HOST_STAGE_1:
+            continue
+        if during == HOST_STE and int(match[1], 16) == BAD_STE:
             continue
         words = [int(m[1], 16) for l in lines[number:number + 4] if (m := EVENT_WORD.search(l))]
         # S2: bit 103 of the record
