@@ -115,7 +115,7 @@ struct iommufd_veventq_desc {
  * @viommu_size: sizeof() of the driver's structure that embeds struct
  *               iommufd_viommu as its first member
  * @vdevice_size: The same for struct iommufd_vdevice
- * @veventqs: The types of vEVENTQ offered, %num_veventqs of them
+ * @veventqs: The types of vEVENTQ offered, @num_veventqs of them
  * @num_veventqs: Number of elements of @veventqs
  * @viommu_init: Make the vIOMMU usable. All members of struct iommufd_viommu
  *               are set. @user_data is NULL if the user passed none. Returns
@@ -124,17 +124,18 @@ struct iommufd_veventq_desc {
  *               viommu_destroy() is not called.
  * @viommu_destroy: Undo @viommu_init. Optional. May sleep.
  * @domain_alloc_nested: Allocate an IOMMU_DOMAIN_NESTED domain on the vIOMMU;
- *               @flags has no IOMMU_HWPT_FAULT_ID_VALID left in it. The domain
+ *               @flags has no IOMMU_HWPT_FAULT_ID_VALID left in it, @user_data is
+ *               never NULL nor of length 0. The domain
  *               is freed before the vIOMMU. Optional. May sleep. No device is
  *               held, or an unbind would wait for accesses to user memory: that
  *               a device fits is for attach_dev() to check.
  * @cache_invalidate_user: Execute an array of native invalidation commands.
  *               Must set @array->entry_num to the number of entries that were
  *               executed and synchronised, and fill in @report. An array with
- *               entry_num 0 only checks @array->type (-EINVAL). The core has
- *               checked that entry_len is neither 0 nor above PAGE_SIZE and
- *               that entry_num is not absurd. Called without locks, by several
- *               threads at once. May sleep. Optional.
+ *               entry_num 0 only checks @array->type (-EINVAL). Of any other the
+ *               core has checked that entry_num is at most 2^19 and entry_len 1
+ *               to PAGE_SIZE. Called without locks, by several threads at once.
+ *               May sleep. Optional.
  * @vdevice_init: Make the vDEVICE usable and, as the last step, visible in the
  *               driver's own indices. Returns -EINVAL for a virt_id that the
  *               type can't have. May sleep. Optional. Called with the iommufd's

@@ -14,10 +14,11 @@
  *				       ^ ^---- vEVENTQ (file descriptor)
  *				       '------ HWPT(nested)
  *
- * Every object pins what it points at: IOMMU_DESTROY answers EBUSY for a vIOMMU
- * that still has vDEVICEs, vEVENTQs or nested HWPTs. The exception is the device
- * of a vDEVICE: it can be unbound at any time, and then the vDEVICE pins its
- * vIOMMU no more.
+ * Every object pins what it points at: IOMMU_DESTROY answers EBUSY for a nest
+ * parent that still has vIOMMUs, for a vIOMMU that still has vDEVICEs, vEVENTQs or
+ * nested HWPTs, for a nested HWPT that a device is attached to, and for a vEVENTQ
+ * whose file is open. The exception is the device of a vDEVICE: it can be unbound
+ * at any time, and then the vDEVICE pins its vIOMMU no more.
  */
 #ifndef _UAPI_LINUX_IOMMUFD_VIOMMU_H
 #define _UAPI_LINUX_IOMMUFD_VIOMMU_H
@@ -45,13 +46,14 @@ enum iommu_viommu_type {
  * @out_viommu_id: Output, the ID of the new vIOMMU
  * @data_len: Length in bytes of the type specific data, 0 if there is none
  * @__reserved: Must be 0
- * @data_uptr: User pointer to the type specific data
+ * @data_uptr: User pointer to the type specific data, ignored if @data_len is 0
  *
  * Allocate a vIOMMU. Its ID can be the pt_id of IOMMU_HWPT_ALLOC, to make a
  * nested HWPT, and the hwpt_id of IOMMU_HWPT_INVALIDATE.
  *
- * Errors: EOPNOTSUPP for flags, for a type that the IOMMU of the device does
- * not have, and for a type whose requirements this host does not meet; ENOENT
+ * Errors: EOPNOTSUPP for flags and @__reserved, for a type that the IOMMU of the
+ * device does not have, for a type whose requirements this host does not meet,
+ * and for data of a type that has none, as %IOMMU_VIOMMU_TYPE_ARM_SMMUV3; ENOENT
  * for an unknown device or HWPT; EINVAL for a HWPT that is no nest parent or
  * that belongs to an IOMMU of another kind, and with
  * %IOMMU_VIOMMU_TYPE_ARM_SMMUV3 to another IOMMU: a nest parent is allocated for
@@ -106,8 +108,9 @@ struct iommu_vdevice_alloc {
 /**
  * enum iommu_hwpt_invalidate_report_flags - Output flags of
  *                                           IOMMU_HWPT_INVALIDATE
- * @IOMMU_HWPT_INVALIDATE_REPORT_VALID: The report fields were filled in. A
- *                                      kernel without them leaves this 0.
+ * @IOMMU_HWPT_INVALIDATE_REPORT_VALID: The report fields were filled in. Without
+ *                                      it no entry was executed, or the kernel
+ *                                      does not know the report.
  * @IOMMU_HWPT_INVALIDATE_REPORT_HW: The physical IOMMU raised the error, as
  *                                   opposed to a check by the kernel
  */
@@ -141,8 +144,15 @@ enum iommu_arm_smmuv3_cerror {
  * Bits that may be set: V, Config, S1Fmt, S1ContextPtr, S1CDMax in word 0;
  * S1DSS, S1CIR, S1COR, S1CSH, S1STALLD, EATS in word 1 (IHI 0070, section 5.2).
  * V == 0 and Config abort, bypass and stage 1 are supported. S1ContextPtr is an
- * address of the nest parent's input space. IOMMU_HWPT_ALLOC answers EIO for an
- * STE that is illegal on this hardware.
+ * address of the nest parent's input space.
+ *
+ * The pt_id is a vIOMMU. A device is attached to an STE with stage 1 only if it has
+ * a vDEVICE on that vIOMMU, ENOENT otherwise.
+ *
+ * Errors of IOMMU_HWPT_ALLOC: EIO for an STE that is illegal on this hardware;
+ * EINVAL for an unknown pt_id, for another type of data or data too short, and for
+ * a device behind another physical IOMMU; EOPNOTSUPP for no data, for flags other
+ * than IOMMU_HWPT_FAULT_ID_VALID, and for a pt_id that is a nest parent itself.
  */
 struct iommu_hwpt_arm_smmuv3 {
 	__aligned_le64 ste[2];
@@ -161,9 +171,14 @@ struct iommu_hwpt_arm_smmuv3 {
  * registers from them and leaves out what it does not emulate and what
  * nesting does not offer to a guest: stage 2, the hypervisor's translation
  * regimes, broadcast TLB maintenance, page requests, MSIs of the SMMU, extended
- * command queues. Those of interest for stage 1 are IDR0.{TTF, HTTU, ASID16, CD2L,
- * STALL_MODEL, TERM_MODEL, ATS, TTENDIAN}, IDR1.{SIDSIZE, SSIDSIZE},
+ * command queues. Those of interest for stage 1 are IDR0.{TTF, COHACC, HTTU, ASID16,
+ * CD2L, STALL_MODEL, TERM_MODEL, ATS, TTENDIAN}, IDR1.{SIDSIZE, SSIDSIZE},
  * IDR3.{HAD, RIL, BBML} and IDR5.{OAS, GRAN4K, GRAN16K, GRAN64K, VAX}.
+ *
+ * Firmware can tell the kernel that HTTU and COHACC are not as the registers have
+ * them. A guest is not to be shown HTTU unless the platform is known to have it.
+ * COHACC can be 1: a device that is not coherent is refused when it is bound. ATS
+ * is of use for a device only without %IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED.
  */
 struct iommu_hw_info_arm_smmuv3 {
 	__u32 flags;
@@ -179,10 +194,11 @@ struct iommu_hw_info_arm_smmuv3 {
  * @cmd: The 128 bit command as in the guest's queue, little-endian
  *
  * Accepted: TLBI_NSNH_ALL, TLBI_NH_ALL, TLBI_NH_ASID, TLBI_NH_VA, TLBI_NH_VAA,
- * CFGI_CD, CFGI_CD_ALL and, where the physical SMMU has ATS, ATC_INV. The kernel
- * replaces the VMID (a guest's must be 0) and the StreamID, which names a
- * vDEVICE. A command that the physical SMMU might answer with CERROR_ILL is not
- * issued: it ends the array with EIO and %IOMMU_ARM_SMMUV3_CERROR_ILL.
+ * CFGI_CD, CFGI_CD_ALL and, for a device with ATS, ATC_INV. The kernel replaces
+ * the VMID (a guest's must be 0) and the StreamID, which names a vDEVICE. All
+ * others, one with the StreamID of no vDEVICE, and a command that the physical
+ * SMMU might answer with CERROR_ILL are not issued: such a command ends the array
+ * with EIO and %IOMMU_ARM_SMMUV3_CERROR_ILL.
  */
 struct iommu_viommu_arm_smmuv3_invalidate {
 	__aligned_le64 cmd[2];
