@@ -185,8 +185,13 @@ static int run_commands(__u32 viommu, const struct iommu_viommu_arm_smmuv3_inval
 		       inv.out_report_flags & IOMMU_HWPT_INVALIDATE_REPORT_HW ?
 			       "SMMU" : "kernel");
 	printf("\n");
-	/* For the guest: CMDQ_CONS.RD at that command, CMDQ_CONS.ERR = code */
-	return err ? (int)inv.out_error_index : -1;
+	/*
+	 * For the guest: CMDQ_CONS.RD at that command, CMDQ_CONS.ERR = code. What is not
+	 * the fault of one command stops the queue behind the last that is done.
+	 */
+	if (err == EIO && inv.out_error_code == IOMMU_ARM_SMMUV3_CERROR_ILL)
+		return inv.out_error_index;
+	return err ? (int)inv.entry_num : -1;
 }
 
 /* [events] What the guest's stage 1 faulted on, until there is no more */

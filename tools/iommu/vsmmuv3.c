@@ -23,19 +23,21 @@
 #define BIT32(n)		(1u << (n))
 #define GENMASK64(h, l)		((~0ull >> (63 - (h))) & (~0ull << (l)))
 
-/* IDR0: kept from the host, and forced */
+/*
+ * IDR0: kept from the host, and forced. Not HTTU: firmware may have told the host that
+ * the register is wrong.
+ */
 #define IDR0_S1P		BIT32(1)
 #define IDR0_TTF		(3u << 2)
 #define IDR0_COHACC		BIT32(4)
-#define IDR0_HTTU		(3u << 6)
 #define IDR0_ATS		BIT32(10)
 #define IDR0_ASID16		BIT32(12)
 #define IDR0_CD2L		BIT32(19)
 #define IDR0_TTENDIAN		(3u << 21)
 #define IDR0_STALL_TERMINATE	(1u << 24)
 #define IDR0_TERM_MODEL		BIT32(26)
-#define IDR0_KEEP		(IDR0_TTF | IDR0_COHACC | IDR0_HTTU | IDR0_ASID16 | \
-				 IDR0_CD2L | IDR0_TTENDIAN | IDR0_TERM_MODEL)
+#define IDR0_KEEP		(IDR0_TTF | IDR0_COHACC | IDR0_ASID16 | IDR0_CD2L | \
+				 IDR0_TTENDIAN | IDR0_TERM_MODEL)
 
 #define IDR1_SSIDSIZE_SHIFT	6
 #define IDR1_SSIDSIZE		0x1fu
