@@ -505,6 +505,47 @@ TEST_F(objects, viommu_without_its_device)
 }
 
 /* IDs are no more guessable across iommufds than others */
+/*
+ * The kernel picks an IOVA for a guest's memory: where only the end of the address
+ * space is allowed, to align its start must not end at its beginning.
+ */
+TEST_F(objects, iova_alignment)
+{
+	const __u64 length = 2 << 20;
+	struct iommu_iova_range allowed = {
+		.start = -2 * (__u64)PAGE_SIZE,
+		.last = -(__u64)PAGE_SIZE - 1,
+	};
+	struct iommu_ioas_allow_iovas allow = {
+		.size = sizeof(allow),
+		.num_iovas = 1,
+		.allowed_iovas = (uintptr_t)&allowed,
+	};
+	int fd = self->env.fd;
+	uintptr_t aligned;
+	__u32 ioas_id;
+	__u64 iova;
+	void *mem;
+
+	mem = mmap(NULL, 2 * length, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	aligned = ((uintptr_t)mem + length - 1) & -length;
+
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(fd, &ioas_id));
+	allow.ioas_id = ioas_id;
+	ASSERT_EQ(0, ioctl(fd, IOMMU_IOAS_ALLOW_IOVAS, &allow));
+	EXPECT_ERRNO(ENOSPC, _test_ioctl_ioas_map(fd, ioas_id, (void *)aligned,
+						  length, &iova,
+						  IOMMU_IOAS_MAP_READABLE));
+	/* There is room for a page */
+	ASSERT_EQ(0, _test_ioctl_ioas_map(fd, ioas_id, (void *)aligned, PAGE_SIZE,
+					  &iova, IOMMU_IOAS_MAP_READABLE));
+	EXPECT_EQ(allowed.start, iova);
+	ASSERT_EQ(0, _test_ioctl_destroy(fd, ioas_id));
+	ASSERT_EQ(0, munmap(mem, 2 * length));
+}
+
 TEST_F(objects, other_iommufd)
 {
 	struct vi_env *env = &self->env;
