@@ -174,6 +174,7 @@ enum {
 	HOST_S2,
 	PARENT,
 	PARENT_ATS,
+	PARENT_NO_MEV,
 	BYPASS_A,
 	STAGE1_A,
 	STAGE1_A_ATS,
@@ -189,6 +190,7 @@ static const char *const ste_names[NUM_STES] = {
 	[HOST_S2] = "host stage 2",
 	[PARENT] = "nest parent",
 	[PARENT_ATS] = "nest parent with ATS",
+	[PARENT_NO_MEV] = "nest parent without MEV",
 	[BYPASS_A] = "bypass on vIOMMU a",
 	[STAGE1_A] = "stage 1 on vIOMMU a",
 	[STAGE1_A_ATS] = "stage 1 on vIOMMU a with ATS",
@@ -211,8 +213,9 @@ static void make_ste(struct arm_smmu_ste *ste, unsigned int which)
 		break;
 	case PARENT:
 	case PARENT_ATS:
-		make_s2(ste, TEST_VMID_PARENT, TEST_S2TTB, true,
-			which == PARENT_ATS);
+	case PARENT_NO_MEV:
+		make_s2(ste, TEST_VMID_PARENT, TEST_S2TTB,
+			which != PARENT_NO_MEV, which == PARENT_ATS);
 		break;
 	case BYPASS_A:
 		make_nested(ste, STRTAB_STE_0_CFG_BYPASS, TEST_VMID_A, false);
@@ -274,7 +277,8 @@ static void nested_test_all_pairs(struct kunit *test)
 static void nested_test_hitless(struct kunit *test)
 {
 	static const u8 same_vm[] = {
-		ABORT, PARENT, PARENT_ATS, BYPASS_A, STAGE1_A, STAGE1_A_ATS,
+		ABORT, PARENT, PARENT_ATS, PARENT_NO_MEV, BYPASS_A, STAGE1_A,
+		STAGE1_A_ATS,
 	};
 	unsigned int i, j;
 

@@ -458,8 +458,8 @@ static void vste_test_nested(struct kunit *test)
 		for (w = 0; w < 8; w++)
 			s2[w] = round ? vste_rand64(&rnd) : vste_s2[w];
 		s2[0] = 0xd;
-		/* Not a part of stage 2: the fields that are stage 1's, MEV */
-		s2[1] &= ~0x080800ffULL;
+		/* Not a part of stage 2: the fields that are stage 1's */
+		s2[1] &= ~0x080000ffULL;
 		for (n = 0; n < 2 * 2 * 4; n++) {
 			struct arm_smmu_vste_host host = {
 				.vmid = vste_rand64(&rnd),
