@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit: what an attach makes of the STEs of a device, the memory attributes of
- * stage 2, and what a vIOMMU is allowed to be
+ * stage 2, what a vIOMMU is allowed to be, and what goes from TLBs and ATCs with an
+ * unmap in a nest parent
  */
 #include <kunit/test.h>
 #include <linux/bitfield.h>
@@ -423,6 +424,35 @@ static void attach_test_vmids(struct kunit *test)
 	}
 }
 
+/* Events of all streams that a VM drives may be merged, and of no others */
+static void attach_test_mev(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-mev", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct iommu_domain *domains[4];
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d, TEST_VSID));
+	domains[0] = parent;
+	domains[1] = nested_model_nested(v, TEST_STE_BYPASS, 0);
+	domains[2] = nested_model_nested(v, TEST_STE_S1, 0);
+	/* The host's own stage 2, which it has without stage 1 only */
+	m->smmu.features &= ~ARM_SMMU_FEAT_TRANS_S1;
+	domains[3] = nested_model_parent(d, 0);
+
+	for (i = 0; i < ARRAY_SIZE(domains); i++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, domains[i], NULL));
+		KUNIT_EXPECT_EQ_MSG(test,
+				    !!(nested_model_ste(m, sid, 1) &
+				       STRTAB_STE_1_MEV),
+				    i != 3, "domain %u", i);
+	}
+}
+
 static void attach_test_many_viommus(struct kunit *test)
 {
 	const u32 sid = TEST_SID;
@@ -539,6 +569,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_test_streams_refused),
 	KUNIT_CASE(attach_test_late_vdev),
 	KUNIT_CASE(attach_test_vmids),
+	KUNIT_CASE(attach_test_mev),
 	KUNIT_CASE(attach_test_many_viommus),
 	KUNIT_CASE(attach_test_vmid_reuse),
 	KUNIT_CASE(attach_test_other_smmu),
@@ -719,6 +750,43 @@ static void ats_test_configs(struct kunit *test)
 	expect_ats(test, t, false);
 }
 
+/* Whatever the VMM goes to from where, the SMMU never finds the STE invalid */
+static void ats_test_hitless(struct kunit *test)
+{
+	static const struct nested_model_conf *const confs[] = {
+		&conf_plain, &conf_ats,
+	};
+	unsigned int i, from, to;
+
+	for (i = 0; i < ARRAY_SIZE(confs); i++) {
+		struct ats_test *t = ats_setup(test, confs[i]);
+		struct iommu_domain *domains[] = {
+			t->parent,
+			nested_model_nested(t->v, TEST_STE_BYPASS, 0),
+			nested_model_nested(t->v, TEST_STE_ABORT, 0),
+			nested_model_nested(t->v, TEST_STE_S1, 0),
+			nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS),
+		};
+
+		for (from = 0; from < ARRAY_SIZE(domains); from++) {
+			for (to = 0; to < ARRAY_SIZE(domains); to++) {
+				KUNIT_ASSERT_EQ(test, 0,
+						nested_model_attach(t->d,
+								    domains[from],
+								    NULL));
+				t->m->ste_invalid = 0;
+				KUNIT_ASSERT_EQ(test, 0,
+						nested_model_attach(t->d,
+								    domains[to],
+								    NULL));
+				KUNIT_EXPECT_EQ_MSG(test, t->m->ste_invalid, 0,
+						    "%u to %u", from, to);
+			}
+		}
+		KUNIT_EXPECT_GT(test, t->m->ste_looks, 0);
+	}
+}
+
 /* What the guest asks for and is not there */
 static void ats_test_absent(struct kunit *test)
 {
@@ -827,6 +895,7 @@ static struct kunit_case ats_cases[] = {
 	KUNIT_CASE(ats_test_switch),
 	KUNIT_CASE(ats_test_unmap),
 	KUNIT_CASE(ats_test_configs),
+	KUNIT_CASE(ats_test_hitless),
 	KUNIT_CASE(ats_test_absent),
 	KUNIT_CASE(ats_test_inv),
 	KUNIT_CASE(ats_test_inv_pasid),
@@ -838,4 +907,297 @@ static struct kunit_suite ats_suite = {
 	.test_cases = ats_cases,
 };
 
-kunit_test_suites(&s2_suite, &attach_suite, &ats_suite);
+/*
+ * Unmaps in a nest parent, by what the IOMMU core calls
+ */
+
+#define UNMAP_IOVA		0x40000000UL
+#define UNMAP_PADDR		0x80000000UL
+#define UNMAP_SID		(TEST_SID + 1)
+
+/*
+ * struct unmap_test - A nest parent with two vIOMMUs and two devices
+ * @guest: A device on stage 1 on the first vIOMMU, with ATS
+ * @plain: A device on the nest parent itself, with ATS
+ */
+struct unmap_test {
+	struct nested_model *m;
+	struct iommu_domain *parent;
+	struct nested_model_viommu *v[2];
+	struct iommu_domain *s1;
+	struct nested_model_dev *guest;
+	struct nested_model_dev *plain;
+};
+
+static struct unmap_test *unmap_setup(struct kunit *test)
+{
+	struct unmap_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->m = nested_model(test, &conf_ats);
+	t->guest = nested_model_pci_dev(t->m, TEST_SID);
+	t->plain = nested_model_pci_dev(t->m, UNMAP_SID);
+	t->parent = nested_model_parent(t->guest, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	for (i = 0; i < 2; i++)
+		t->v[i] = nested_model_viommu(t->guest, t->parent);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(t->v[0], t->guest, TEST_VSID));
+	t->s1 = nested_model_nested(t->v[0], TEST_STE_S1, TEST_STE_EATS);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->guest, t->s1, NULL));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->plain, t->parent, NULL));
+	return t;
+}
+
+/* Map and unmap: returns what had been issued before the unmap */
+static unsigned int unmap(struct kunit *test, struct unmap_test *t,
+			  struct iommu_domain *domain, size_t mapped, size_t size)
+{
+	unsigned int from;
+	size_t done;
+
+	for (done = 0; done < size; done += mapped)
+		KUNIT_ASSERT_EQ(test, 0,
+				iommu_map(domain, UNMAP_IOVA + done,
+					  UNMAP_PADDR + done, mapped,
+					  IOMMU_READ | IOMMU_WRITE, GFP_KERNEL));
+	from = nested_model_issued(t->m);
+	KUNIT_EXPECT_EQ(test, size, iommu_unmap(domain, UNMAP_IOVA, size));
+	return from;
+}
+
+/* The ATC_INVs of a stream from @from on, and the last one's address and size */
+static unsigned int unmap_atc(struct unmap_test *t, unsigned int from, u32 sid,
+			      u64 *w1)
+{
+	unsigned int n;
+
+	for (n = from; n != nested_model_issued(t->m); n = nested_model_next(n))
+		if (FIELD_GET(CMDQ_0_OP, nested_model_cmd(t->m, n, 0)) ==
+			    CMDQ_OP_ATC_INV &&
+		    FIELD_GET(CMDQ_ATC_0_SID, nested_model_cmd(t->m, n, 0)) == sid)
+			*w1 = nested_model_cmd(t->m, n, 1);
+	return nested_model_count(t->m, from, CMDQ_OP_ATC_INV, sid);
+}
+
+/* How far the invalidation of a VMID is */
+enum unmap_step {
+	UNMAP_NONE,
+	UNMAP_S2,	/* its stage 2 entries */
+	UNMAP_S2_SYNC,	/* and the SMMU is through with them */
+	UNMAP_ALL,	/* those that have stage 1 too */
+	UNMAP_DONE,
+};
+
+static enum unmap_step unmap_next_step(enum unmap_step step, u8 op)
+{
+	switch (op) {
+	case CMDQ_OP_TLBI_S2_IPA:
+		return UNMAP_S2;
+	case CMDQ_OP_TLBI_NH_ALL:
+		return step == UNMAP_S2_SYNC ? UNMAP_ALL : step;
+	case CMDQ_OP_TLBI_S12_VMALL:
+		return UNMAP_ALL;
+	case CMDQ_OP_CMD_SYNC:
+		if (step == UNMAP_S2)
+			return UNMAP_S2_SYNC;
+		return step == UNMAP_ALL ? UNMAP_DONE : step;
+	}
+	return step;
+}
+
+/*
+ * The TLBs first, of the vIOMMUs' VMIDs with what combines both stages and of the
+ * parent's own. ATCs last, as the devices would ask for the same again. All that
+ * @times.
+ */
+static void unmap_expect(struct kunit *test, struct unmap_test *t,
+			 unsigned int from, unsigned int times, u64 plain_w1)
+{
+	const u16 vmids[3] = {
+		t->v[0]->smmu.limits.vmid, t->v[1]->smmu.limits.vmid,
+		to_smmu_domain(t->parent)->s2_cfg.vmid,
+	};
+	enum unmap_step steps[3] = {};
+	unsigned int n, i;
+	u64 w0, w1;
+
+	for (n = from; n != nested_model_issued(t->m); n = nested_model_next(n)) {
+		w0 = nested_model_cmd(t->m, n, 0);
+		if (FIELD_GET(CMDQ_0_OP, w0) == CMDQ_OP_ATC_INV) {
+			KUNIT_EXPECT_EQ(test, steps[0], UNMAP_DONE);
+			KUNIT_EXPECT_EQ(test, steps[1], UNMAP_DONE);
+			KUNIT_EXPECT_TRUE(test,
+					  steps[2] == UNMAP_S2_SYNC ||
+					  steps[2] == UNMAP_DONE);
+			continue;
+		}
+		for (i = 0; i < 3; i++)
+			if (FIELD_GET(CMDQ_0_OP, w0) == CMDQ_OP_CMD_SYNC ||
+			    FIELD_GET(CMDQ_TLBI_0_VMID, w0) == vmids[i])
+				steps[i] = unmap_next_step(steps[i],
+							   FIELD_GET(CMDQ_0_OP, w0));
+	}
+
+	KUNIT_EXPECT_EQ(test, times, unmap_atc(t, from, TEST_SID, &w1));
+	KUNIT_EXPECT_EQ(test, w1, ATC_INV_SIZE_ALL);
+	KUNIT_EXPECT_EQ(test, times, unmap_atc(t, from, UNMAP_SID, &w1));
+	KUNIT_EXPECT_EQ(test, w1, plain_w1);
+}
+
+/* The TLBI_S2_IPAs from @from on are of the address; so many are for tables, or pages */
+static void unmap_expect_ipas(struct kunit *test, struct unmap_test *t,
+			      unsigned int from, unsigned int tables,
+			      unsigned int pages)
+{
+	unsigned int n, num[2] = {};
+
+	for (n = from; n != nested_model_issued(t->m); n = nested_model_next(n)) {
+		u64 w1 = nested_model_cmd(t->m, n, 1);
+
+		if (FIELD_GET(CMDQ_0_OP, nested_model_cmd(t->m, n, 0)) !=
+		    CMDQ_OP_TLBI_S2_IPA)
+			continue;
+		KUNIT_EXPECT_EQ(test, w1 & CMDQ_TLBI_1_IPA_MASK, UNMAP_IOVA);
+		num[!!(w1 & CMDQ_TLBI_1_LEAF)]++;
+	}
+	KUNIT_EXPECT_EQ(test, num[0], tables);
+	KUNIT_EXPECT_EQ(test, num[1], pages);
+}
+
+static void unmap_test_page(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	unsigned int from = unmap(test, t, t->parent, SZ_4K, SZ_4K);
+
+	unmap_expect_ipas(test, t, from, 0, 3);
+	unmap_expect(test, t, from, 1, UNMAP_IOVA);
+
+	/* A vIOMMU that is gone has nothing left */
+	nested_model_viommu_destroy(t->v[1]);
+	from = unmap(test, t, t->parent, SZ_4K, SZ_4K);
+	unmap_expect_ipas(test, t, from, 0, 2);
+}
+
+/* A table goes with its pages: first that, as its memory is about to be free, then they */
+static void unmap_test_table(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	unsigned int from;
+
+	t->m->smmu.features |= ARM_SMMU_FEAT_RANGE_INV;
+	from = unmap(test, t, t->parent, SZ_4K, SZ_2M);
+	unmap_expect_ipas(test, t, from, 3, 3);
+	unmap_expect(test, t, from, 2, UNMAP_IOVA | FIELD_PREP(CMDQ_ATC_1_SIZE, 9));
+}
+
+static void unmap_test_flush(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	unsigned int from = nested_model_issued(t->m);
+
+	iommu_flush_iotlb_all(t->parent);
+	unmap_expect(test, t, from, 1, ATC_INV_SIZE_ALL);
+}
+
+/* What an unmap in @parent does to the device: nothing, a page, or all of its ATC */
+static void unmap_expect_atc(struct kunit *test, struct unmap_test *t,
+			     struct iommu_domain *parent, unsigned int num, u64 want)
+{
+	unsigned int from = unmap(test, t, parent, SZ_4K, SZ_4K);
+	u64 w1 = want;
+
+	KUNIT_EXPECT_EQ(test, num, unmap_atc(t, from, TEST_SID, &w1));
+	KUNIT_EXPECT_EQ(test, w1, want);
+}
+
+/* It moves between the parent and stage 1 on it, both of which are in one list */
+static void unmap_test_moves(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		unmap_expect_atc(test, t, t->parent, 1, ATC_INV_SIZE_ALL);
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->guest, t->parent, NULL));
+		unmap_expect_atc(test, t, t->parent, 1, UNMAP_IOVA);
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->guest, t->s1, NULL));
+	}
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->guest, arm_smmu_ops.blocked_domain,
+					    NULL));
+	unmap_expect_atc(test, t, t->parent, 0, 0);
+}
+
+/*
+ * Another device of the group failed to attach, so the core takes this one back.
+ * Meanwhile it says that the group has not left the old domain.
+ */
+static void unmap_test_revert(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	struct iommu_domain *other =
+		nested_model_parent(t->guest, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct iommu_domain *domains[] = { t->parent, other, t->s1 };
+	struct device *dev = t->guest->dev;
+	unsigned int old, new;
+
+	/* In the other one as well there is a device with an ATC */
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->plain, other, NULL));
+	for (old = 0; old < ARRAY_SIZE(domains); old++) {
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->guest, domains[old], NULL));
+		for (new = 0; new < ARRAY_SIZE(domains); new++) {
+			KUNIT_ASSERT_EQ(test, 0,
+					domains[new]->ops->attach_dev(domains[new],
+								      dev));
+			KUNIT_ASSERT_PTR_EQ(test, iommu_get_domain_for_dev(dev),
+					    domains[old]);
+			KUNIT_ASSERT_EQ(test, 0,
+					domains[old]->ops->attach_dev(domains[old],
+								      dev));
+			if (old == 1) {
+				unmap_expect_atc(test, t, other, 1, UNMAP_IOVA);
+				unmap_expect_atc(test, t, t->parent, 0, 0);
+			} else {
+				unmap_expect_atc(test, t, other, 0, 0);
+				unmap_expect_atc(test, t, t->parent, 1,
+						 old ? ATC_INV_SIZE_ALL :
+						       UNMAP_IOVA);
+			}
+		}
+	}
+}
+
+/* A guest that turned ATS off gets no ATC_INV on account of another device */
+static void unmap_test_ats_off(struct kunit *test)
+{
+	struct unmap_test *t = unmap_setup(test);
+	struct iommu_domain *off = nested_model_nested(t->v[0], TEST_STE_S1, 0);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->guest, off, NULL));
+		unmap_expect_atc(test, t, t->parent, 0, 0);
+		KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->guest, t->s1, NULL));
+		unmap_expect_atc(test, t, t->parent, 1, ATC_INV_SIZE_ALL);
+	}
+}
+
+static struct kunit_case unmap_cases[] = {
+	KUNIT_CASE(unmap_test_page),
+	KUNIT_CASE(unmap_test_table),
+	KUNIT_CASE(unmap_test_flush),
+	KUNIT_CASE(unmap_test_moves),
+	KUNIT_CASE(unmap_test_revert),
+	KUNIT_CASE(unmap_test_ats_off),
+	{}
+};
+
+static struct kunit_suite unmap_suite = {
+	.name = "arm-smmu-v3-nested-unmap",
+	.test_cases = unmap_cases,
+};
+
+kunit_test_suites(&s2_suite, &attach_suite, &ats_suite, &unmap_suite);

@@ -25,6 +25,24 @@
 /* The third of the values that IDR0.STALL_MODEL can have */
 #define MODEL_STALL_MODEL_TERM	1
 
+/* The driver asks where each of its commands goes, so the SMMU knows of it */
+static struct arm_smmu_cmdq *model_command(struct arm_smmu_device *smmu,
+					   struct arm_smmu_cmdq_ent *ent)
+{
+	struct nested_model *m = container_of(smmu, struct nested_model, smmu);
+
+	if (ent->opcode == CMDQ_OP_CFGI_STE) {
+		m->ste_looks++;
+		m->ste_invalid += !(nested_model_ste(m, ent->cfgi.sid, 0) &
+				    STRTAB_STE_0_V);
+	}
+	return NULL;
+}
+
+static const struct arm_smmu_impl_ops model_impl_ops = {
+	.get_secondary_cmdq = model_command,
+};
+
 static void model_free(void *data)
 {
 	struct nested_model *m = data;
@@ -104,6 +122,7 @@ struct nested_model *nested_model(struct kunit *test,
 	KUNIT_ASSERT_NOT_NULL(test, regs);
 	m->test = test;
 	m->smmu.base = (void __iomem *)regs;
+	m->smmu.impl_ops = &model_impl_ops;
 	/* A case can have several */
 	snprintf(name, sizeof(name), "arm-smmu-v3-memory.%d",
 		 atomic_inc_return(&num));

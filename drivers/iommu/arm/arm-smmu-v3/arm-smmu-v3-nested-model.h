@@ -6,8 +6,9 @@
  * vIOMMU's and the event thread. The registers, the stream table, the command
  * queue and the event queue are memory. The SMMU has consumed each command as
  * soon as it is told of it, because CMDQ_CONS and CMDQ_PROD are the same word;
- * what the driver issued is found in the queue, in order. An event is recorded by
- * nested_model_event(), and seen when the event thread runs.
+ * what the driver issued is found in the queue, in order. A CFGI_STE also has it look
+ * at the STE. An event is recorded by nested_model_event(), and seen when the event
+ * thread runs.
  *
  * What iommufd does is done by hand here. The devices belong to no bus that the
  * IOMMU core looks at; a PCI device has a configuration space of one register,
@@ -51,12 +52,16 @@ struct nested_model_conf {
  * @test: The test
  * @stes: The stream table
  * @uaddr: User memory for the VMM's structures
+ * @ste_looks: How often the SMMU was told to look at an STE again
+ * @ste_invalid: and found it invalid
  */
 struct nested_model {
 	struct arm_smmu_device smmu;
 	struct kunit *test;
 	struct arm_smmu_ste *stes;
 	unsigned long uaddr;
+	unsigned int ste_looks;
+	unsigned int ste_invalid;
 };
 
 /*
