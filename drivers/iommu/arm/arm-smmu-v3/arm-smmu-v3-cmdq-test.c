@@ -82,6 +82,7 @@ struct test_cmd {
  * @report: Of the last batch
  * @print: Errors for the log, the last one
  * @printed: Number of them
+ * @print_raises: Bits of GERROR to toggle while the next one is printed
  * @raised: Errors raised
  * @acked: Errors acknowledged
  * @violations: Things that software must not do
@@ -111,6 +112,7 @@ struct test_model {
 	struct arm_smmu_cmdq_report report;
 	struct arm_smmu_cmdq_error print;
 	unsigned int printed;
+	u32 print_raises;
 	unsigned int raised;
 	unsigned int acked;
 	unsigned int violations;
@@ -1500,7 +1502,7 @@ static void test_coalesced(struct kunit *test)
 	test_check_model(test);
 }
 
-/* Lines about @m in the kernel log behind the line that has @mark */
+/* Lines about @m in the kernel log behind the last line that has @mark */
 static unsigned int test_log_lines(struct test_model *m, const char *mark)
 {
 	struct kmsg_dump_iter iter;
@@ -1512,9 +1514,12 @@ static unsigned int test_log_lines(struct test_model *m, const char *mark)
 	kmsg_dump_rewind(&iter);
 	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
 		line[len] = 0;
-		if (behind && strstr(line, dev_name(m->smmu.dev)))
+		if (strstr(line, mark)) {
+			behind = true;
+			n = 0;
+		} else if (behind && strstr(line, dev_name(m->smmu.dev))) {
 			n++;
-		behind = behind || strstr(line, mark);
+		}
 	}
 	return n;
 }
@@ -1576,6 +1581,81 @@ static void test_gerror_ack(struct kunit *test)
 	arm_smmu_gerror_ack(&m->smmu, handled);
 	KUNIT_EXPECT_EQ(test, readl(gerrorn), m->gerror);
 	KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu), IRQ_NONE);
+}
+
+/* As the handler prints an error the next one is raised, and one that is not CMDQ_ERR */
+static void test_print_and_raise(struct arm_smmu_device *smmu,
+				 const struct arm_smmu_cmdq_error *err)
+{
+	struct test_model *m = container_of(smmu, struct test_model, smmu);
+
+	test_print(smmu, err);
+	test_drain(m);
+	if (m->print_raises) {
+		m->gerror ^= m->print_raises;
+		writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
+		m->print_raises = 0;
+	}
+}
+
+/*
+ * CMDQ_ERR becomes active again while the handler is about to look for other errors:
+ * it is none of those, and not to be acknowledged with them. The next interrupt's it is.
+ */
+static void test_gerror_again(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	u64 cmds[2 * CMDQ_ENT_DWORDS];
+	unsigned int round;
+
+	test_use_stub(test);
+	kunit_deactivate_static_stub(test, arm_smmu_cmdq_print_error);
+	kunit_activate_static_stub(test, arm_smmu_cmdq_print_error,
+				   test_print_and_raise);
+	test_make(cmds, 0, CMDQ_OP_TLBI_NH_VA, 1, TEST_F_ILL);
+	test_make(cmds, 1, CMDQ_OP_TLBI_NH_VA, 2, TEST_F_ILL);
+	for (round = 0; round < 2; round++) {
+		m->print_raises = round ? GERROR_EVTQ_ABT_ERR : 0;
+		pr_info("cmdq-test: CMDQ_ERR again, round %u\n", round);
+		KUNIT_EXPECT_EQ(test, 0,
+				arm_smmu_cmdq_issue_host(&m->smmu, cmds, 2, false));
+		test_drain(m);
+		KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu),
+				IRQ_HANDLED);
+		KUNIT_EXPECT_EQ(test, m->raised, 2 * round + 2);
+		KUNIT_EXPECT_EQ(test, m->printed, 2 * round + 1);
+		KUNIT_EXPECT_TRUE(test, test_error_active(m));
+		/* The other error is acknowledged */
+		KUNIT_EXPECT_EQ(test, m->gerror ^ m->gerrorn, GERROR_CMDQ_ERR);
+		if (!round)
+			KUNIT_EXPECT_EQ(test, 0,
+					test_log_lines(m, "CMDQ_ERR again, round 0"));
+
+		KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu),
+				IRQ_HANDLED);
+		KUNIT_EXPECT_EQ(test, m->printed, 2 * round + 2);
+		test_drain(m);
+	}
+	atomic_set(&m->irq_pending, 0);
+	m->irq_handled++;
+	test_check_model(test);
+}
+
+/* An event queue that the SMMU can't write to, as often as a guest has events */
+static void test_gerror_log(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	unsigned int i;
+
+	pr_info("cmdq-test: events aborted\n");
+	for (i = 0; i < 100; i++) {
+		m->gerror ^= GERROR_EVTQ_ABT_ERR;
+		writel(m->gerror, test_reg(m, ARM_SMMU_GERROR));
+		KUNIT_EXPECT_EQ(test, arm_smmu_gerror_handler(0, &m->smmu),
+				IRQ_HANDLED);
+	}
+	/* Two messages, ten times each; twice if it takes so long */
+	KUNIT_EXPECT_LE(test, test_log_lines(m, "cmdq-test: events aborted"), 40);
 }
 
 /* Threads */
@@ -2040,6 +2120,8 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_coalesced),
 	KUNIT_CASE(test_log),
 	KUNIT_CASE(test_gerror_ack),
+	KUNIT_CASE(test_gerror_again),
+	KUNIT_CASE(test_gerror_log),
 	KUNIT_CASE(test_host_between),
 	KUNIT_CASE(test_atc_foreign_sync),
 	KUNIT_CASE(test_no_irq),
