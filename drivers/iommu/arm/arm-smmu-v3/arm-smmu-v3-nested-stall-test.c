@@ -14,8 +14,11 @@
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/ratelimit.h>
+#include <linux/sched.h>
 
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-nested-model.h"
@@ -678,12 +681,19 @@ static void event_test_overflow(struct kunit *test)
 	}
 }
 
+static void event_overflow(struct nested_model *m)
+{
+	struct arm_smmu_queue *q = &m->smmu.evtq.q;
+
+	writel(readl(q->prod_reg) ^ Q_OVERFLOW_FLAG, q->prod_reg);
+	nested_model_irq(m);
+}
+
 /* When the queue overflowed each guest has lost something, once */
 static void event_test_loss(struct kunit *test)
 {
 	struct stall_test *t = stall_setup(test, &conf_stall);
 	const u32 sids[] = { TEST_SID + 1, TEST_SID + 2 };
-	struct arm_smmu_queue *q = &t->m->smmu.evtq.q;
 	struct nested_model_dev *d[2];
 	struct nested_model_viommu *v;
 	u32 round, pos;
@@ -695,8 +705,7 @@ static void event_test_loss(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d[1], 7));
 
 	for (round = 0; round < 3; round++) {
-		writel(readl(q->prod_reg) ^ Q_OVERFLOW_FLAG, q->prod_reg);
-		nested_model_irq(t->m);
+		event_overflow(t->m);
 		KUNIT_EXPECT_EQ(test,
 				iommufd_veventq_ring_peek(&t->v->veventq.ring, &pos),
 				IOMMUFD_VEVENTQ_LOST);
@@ -708,6 +717,46 @@ static void event_test_loss(struct kunit *test)
 		/* As long as it does not overflow again there is nothing new */
 		nested_model_irq(t->m);
 	}
+}
+
+/* Lines about the SMMU in the kernel log that say that the queue overflowed */
+static unsigned int event_overflow_lines(struct nested_model *m)
+{
+	struct kmsg_dump_iter iter;
+	unsigned int n = 0;
+	char line[256];
+	size_t len;
+
+	kmsg_dump_rewind(&iter);
+	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
+		line[len] = 0;
+		/* A model has a name of its own */
+		n += strstr(line, dev_name(m->smmu.dev)) &&
+		     strstr(line, "EVTQ overflow");
+	}
+	return n;
+}
+
+/* A guest can have it overflow all the time. The host is to know, not to drown. */
+static void event_test_overflow_log(struct kunit *test)
+{
+	struct nested_model *m = stall_setup(test, &conf_stall)->m;
+	unsigned int i;
+
+	if (!IS_ENABLED(CONFIG_PRINTK))
+		kunit_skip(test, "no kernel log");
+
+	for (i = 0; i < 100; i++)
+		event_overflow(m);
+	/* Ten; twice if it takes so long */
+	KUNIT_EXPECT_LE(test, event_overflow_lines(m), 2 * DEFAULT_RATELIMIT_BURST);
+
+	/* Others may have had the ten */
+	if (!event_overflow_lines(m)) {
+		schedule_timeout_uninterruptible(DEFAULT_RATELIMIT_INTERVAL + 1);
+		event_overflow(m);
+	}
+	KUNIT_EXPECT_GT(test, event_overflow_lines(m), 0);
 }
 
 /* A device that faults as soon as one of its faults is read, until somebody else runs */
@@ -774,6 +823,7 @@ static struct kunit_case event_cases[] = {
 	KUNIT_CASE(event_test_late),
 	KUNIT_CASE(event_test_overflow),
 	KUNIT_CASE(event_test_loss),
+	KUNIT_CASE(event_test_overflow_log),
 	KUNIT_CASE(event_test_flood),
 	{}
 };
