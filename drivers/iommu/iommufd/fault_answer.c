@@ -27,14 +27,14 @@ static void iommufd_fault_refuse(struct iopf_group *group)
 }
 
 /**
- * iommufd_fault_delivered() - A fault was put into a fault queue
+ * iommufd_fault_delivered - A fault was put into a fault queue
  * @fault: The fault queue, locked. It is unlocked on return.
  * @group: The fault, the last of fault->deliver. It waits to be read, or is
  *         answered here if nobody will read it.
  *
- * Return: 0, as the fault gets its answer in either case
+ * Context: Any in which a fault is reported; does not sleep.
  */
-int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
+void iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
 	__releases(&fault->lock)
 {
 	bool closed = fault->closed;
@@ -49,12 +49,13 @@ int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *grou
 		iommufd_fault_refuse(group);
 	else
 		wake_up_interruptible(&fault->wait_queue);
-	return 0;
 }
 
 /**
- * iommufd_fault_close() - The file of a fault queue is closed
+ * iommufd_fault_close - The file of a fault queue is closed
  * @fault: The fault queue
+ *
+ * Context: May sleep, takes the mutex of the fault queue.
  */
 void iommufd_fault_close(struct iommufd_fault *fault)
 {
@@ -79,4 +80,29 @@ void iommufd_fault_close(struct iommufd_fault *fault)
 		iommufd_fault_refuse(group);
 	}
 	mutex_unlock(&fault->mutex);
+}
+
+static int fault_sync(struct device *dev, void *data)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	if (ops->fault_sync)
+		ops->fault_sync(dev);
+	return 0;
+}
+
+/**
+ * iommufd_group_fault_sync - Wait for page faults on their way to a fault queue
+ * @group: A group whose attach handle was just removed or replaced
+ *
+ * Whoever reports a page fault looks up the attach handle of the group first, and
+ * holds nothing that keeps it. When this returns, a fault that found the old one
+ * is in the fault queue, for iommufd to answer, and the handle can be freed. That
+ * is so without a fault queue too: the report looks at the handle to see that.
+ *
+ * Context: May sleep, takes the mutex of the group.
+ */
+void iommufd_group_fault_sync(struct iommu_group *group)
+{
+	iommu_group_for_each_dev(group, NULL, fault_sync);
 }

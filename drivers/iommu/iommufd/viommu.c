@@ -9,7 +9,8 @@
  * The physical IOMMU must outlive the vIOMMU. While a device behind it is bound
  * it can't go; but all devices can be unbound, and unplugged, with the vIOMMU
  * left in the file descriptor. So a vIOMMU also holds the module of the IOMMU
- * driver: IOMMU instances come and go only with their driver.
+ * driver: instances come and go only with that, as drivers that offer vIOMMUs
+ * suppress_bind_attrs.
  *
  * That is also why no reference on the device is needed for longer than it takes
  * to see what it is behind. Who unbinds a device waits for those who hold one,

@@ -4,8 +4,7 @@
  * with iommufd a module.
  *
  * All is lookup by RCU: callers are interrupt threads and invalidation paths,
- * which must not wait for whoever makes or destroys an object. The last function
- * is for the IOMMU core, on behalf of iommufd.
+ * which must not wait for whoever makes or destroys an object.
  */
 #include <linux/export.h>
 #include <linux/iommu.h>
@@ -169,27 +168,3 @@ int iommufd_viommu_report_loss(struct iommufd_viommu *viommu, u32 type)
 	return rc;
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_viommu_report_loss, IOMMUFD);
-
-static int fault_sync(struct device *dev, void *data)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-
-	if (ops->fault_sync)
-		ops->fault_sync(dev);
-	return 0;
-}
-
-/**
- * iommufd_group_fault_sync - Wait for page faults on their way to a fault queue
- * @group: A group whose attach handle was just removed or replaced
- *
- * Whoever reports a page fault looks up the attach handle of the group first, and
- * holds nothing that keeps it. When this returns, a fault that found the old one
- * is in the fault queue, for iommufd to answer, and the handle can be freed.
- *
- * Context: May sleep, takes the mutex of the group.
- */
-void iommufd_group_fault_sync(struct iommu_group *group)
-{
-	iommu_group_for_each_dev(group, NULL, fault_sync);
-}

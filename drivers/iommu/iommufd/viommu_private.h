@@ -9,6 +9,7 @@
  *	fault_answer.c	page faults that user space no longer answers
  *	veventq_ring.h	the arithmetic of a vEVENTQ
  *	invalidate.c	from IOMMU_HWPT_INVALIDATE to the driver and back
+ *	hw_info.c	what IOMMU_GET_HW_INFO lets the caller choose
  *	viommu_driver.c	what drivers call, always built in
  *
  * Who holds whom, by a reference on iommufd_object::users:
@@ -147,9 +148,10 @@ int iommufd_invalidate(struct iommufd_ctx *ictx, u32 id,
 		       struct iommu_user_data_array *array,
 		       struct iommufd_invalidate_report *report);
 
-int iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
+void iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
 	__releases(&fault->lock);
 void iommufd_fault_close(struct iommufd_fault *fault);
+void iommufd_group_fault_sync(struct iommu_group *group);
 
 int iommufd_hw_info_input(const struct iommu_hw_info *cmd, u32 *type);
 int iommufd_hw_info_check_type(const struct iommu_hw_info *cmd, u32 type);
