@@ -69,4 +69,36 @@ struct iommu_viommu_event_selftest {
 	__u32 virt_id;
 };
 
+/* A group of page faults has at most this many besides its last one */
+#define MOCK_IOPF_PARTIAL_MAX 16
+
+/* The page fault of a device made with MOCK_FLAGS_DEVICE_ATTACH_IOPF */
+#define MOCK_ATTACH_IOPF_PASID 1
+#define MOCK_ATTACH_IOPF_GRPID 0xa77ac4
+
+/* The mock driver remembers this many answers to page faults */
+#define MOCK_IOPF_ANSWERS 16
+
+/**
+ * struct iommu_test_iopf_answer - What a device was told of its page faults
+ *                                 (IOMMU_TEST_OP_IOPF_ANSWER)
+ * @dev_id: The device, or 0 for all: also those that are gone, or never came
+ * @index: 0 for the last answer, 1 for the one before it and so on
+ * @out_num: Output, how many answers there were ever
+ * @out_pasid: Output, PASID of the group of page faults that was answered
+ * @out_grpid: Output, its number
+ * @out_code: Output, the answer: enum iommu_page_response_code
+ *
+ * ENOENT if there was no such answer or it is not remembered; @out_num is told all
+ * the same.
+ */
+struct iommu_test_iopf_answer {
+	__u32 dev_id;
+	__u32 index;
+	__u32 out_num;
+	__u32 out_pasid;
+	__u32 out_grpid;
+	__u32 out_code;
+};
+
 #endif

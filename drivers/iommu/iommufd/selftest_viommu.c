@@ -14,6 +14,10 @@
  *
  * Where a hardware driver would allocate memory or program registers there is a
  * point that fault injection (fail_iommufd) can fail.
+ *
+ * A page fault makes a device wait for its answer. What devices were answered is
+ * remembered, so that a test can look that each fault got one answer, and which;
+ * longer than the devices are, because the last answers come when a device goes.
  */
 #include <linux/iommu.h>
 #include <linux/iommufd_viommu.h>
@@ -30,6 +34,20 @@
  * devices get here by mock_viommu_probe_device() alone.
  */
 static struct iommu_device mock_other_iommu;
+
+/* The answer of number n, from 0 on, is in last[n % MOCK_IOPF_ANSWERS] */
+static struct {
+	/* Of all members, and of mock_viommu_dev::iopf_answers */
+	spinlock_t lock;
+	u32 num;
+	struct {
+		/* NULL once the device is gone */
+		struct device *dev;
+		struct iommu_page_response response;
+	} last[MOCK_IOPF_ANSWERS];
+} mock_iopf_answers = {
+	.lock = __SPIN_LOCK_UNLOCKED(mock_iopf_answers.lock),
+};
 
 static struct mock_viommu_dev *mock_viommu_dev(struct device *dev)
 {
@@ -69,6 +87,13 @@ struct iommu_device *mock_viommu_probe_device(struct device *dev,
 /* Bound to no iommufd any more, so nobody looks at it */
 void mock_viommu_release_device(struct device *dev)
 {
+	unsigned int i;
+
+	scoped_guard(spinlock, &mock_iopf_answers.lock) {
+		for (i = 0; i != MOCK_IOPF_ANSWERS; i++)
+			if (mock_iopf_answers.last[i].dev == dev)
+				mock_iopf_answers.last[i].dev = NULL;
+	}
 	kfree(mock_viommu_dev(dev));
 }
 
@@ -129,12 +154,63 @@ mock_viommu_domain_alloc_nested(struct iommufd_viommu *viommu, u32 flags,
 int mock_viommu_attach_dev(struct iommu_domain *domain, struct device *dev)
 {
 	struct iommufd_viommu *viommu = *mock_viommu_of_nested(domain);
+	struct iopf_fault event = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE |
+				   IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+		.fault.prm.pasid = MOCK_ATTACH_IOPF_PASID,
+		.fault.prm.grpid = MOCK_ATTACH_IOPF_GRPID,
+		.fault.prm.perm = IOMMU_FAULT_PERM_READ,
+	};
 	u64 virt_id;
 
 	/* The core goes back to the current domain and relies on that to work */
 	if (!viommu || domain == iommu_get_domain_for_dev(dev))
 		return 0;
+
+	/*
+	 * A device of a group can use the domain, and is heard by another CPU,
+	 * before it has turned out that another one of the group can't.
+	 */
+	if (mock_dev_flags(dev) & MOCK_FLAGS_DEVICE_ATTACH_IOPF)
+		iommu_report_device_fault(dev, &event);
 	return iommufd_viommu_get_virt_id(viommu, dev, &virt_id);
+}
+
+void mock_viommu_page_response(struct device *dev, struct iopf_fault *event,
+			       struct iommu_page_response *response)
+{
+	unsigned int pos;
+
+	guard(spinlock)(&mock_iopf_answers.lock);
+	pos = mock_iopf_answers.num++ % MOCK_IOPF_ANSWERS;
+	mock_iopf_answers.last[pos].dev = dev;
+	mock_iopf_answers.last[pos].response = *response;
+	mock_viommu_dev(dev)->iopf_answers++;
+}
+
+/*
+ * Report a group of page faults, of which @event is the last one. @partial others
+ * come before it, each a page below the next.
+ */
+int mock_viommu_report_iopf(struct device *dev, struct iopf_fault *event,
+			    u32 partial)
+{
+	struct iopf_fault before = *event;
+	int rc;
+
+	if (partial > MOCK_IOPF_PARTIAL_MAX)
+		return -EINVAL;
+
+	before.fault.prm.flags &= ~IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	before.fault.prm.addr -= (u64)partial * PAGE_SIZE;
+	while (partial--) {
+		rc = iommu_report_device_fault(dev, &before);
+		if (rc)
+			return rc;
+		before.fault.prm.addr += PAGE_SIZE;
+	}
+	return iommu_report_device_fault(dev, event);
 }
 
 static int
@@ -327,4 +403,47 @@ int iommufd_test_trigger_vevent(struct iommufd_ucmd *ucmd,
 
 	/* A full queue has counted the event, its reader learns of the loss */
 	return rc == -ENOSPC ? 0 : rc;
+}
+
+int iommufd_test_iopf_answer(struct iommufd_ucmd *ucmd,
+			     struct iommu_test_cmd *cmd)
+{
+	struct iommu_test_iopf_answer *answer = &cmd->iopf_answer;
+	struct iommu_page_response *response = NULL;
+	struct iommufd_device *idev = NULL;
+	u32 index = answer->index;
+	unsigned int i, pos;
+	int rc;
+
+	if (answer->dev_id) {
+		idev = iommufd_test_get_mock_dev(ucmd, answer->dev_id);
+		if (IS_ERR(idev))
+			return PTR_ERR(idev);
+	}
+
+	scoped_guard(spinlock, &mock_iopf_answers.lock) {
+		u32 num = mock_iopf_answers.num;
+
+		answer->out_num = idev ? mock_viommu_dev(idev->dev)->iopf_answers :
+					 num;
+		for (i = 1; i <= min_t(u32, num, MOCK_IOPF_ANSWERS); i++) {
+			pos = (num - i) % MOCK_IOPF_ANSWERS;
+			if (idev && mock_iopf_answers.last[pos].dev != idev->dev)
+				continue;
+			if (index--)
+				continue;
+			response = &mock_iopf_answers.last[pos].response;
+			answer->out_pasid = response->pasid;
+			answer->out_grpid = response->grpid;
+			answer->out_code = response->code;
+			break;
+		}
+	}
+
+	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	if (!rc && !response)
+		rc = -ENOENT;
+	if (idev)
+		iommufd_put_object(ucmd->ictx, &idev->obj);
+	return rc;
 }

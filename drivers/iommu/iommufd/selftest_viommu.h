@@ -18,13 +18,16 @@ struct device;
 struct iommu_device;
 struct iommu_domain;
 struct iommu_ops;
+struct iommu_page_response;
 struct iommufd_vdevice;
 struct iommufd_viommu;
 struct iommufd_viommu_ops;
+struct iopf_fault;
 
 /* The flags of mock device creation that selftest_viommu.c implements */
 #define MOCK_FLAGS_DEVICE_VIOMMU \
-	(MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_OTHER_IOMMU)
+	(MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_OTHER_IOMMU | \
+	 MOCK_FLAGS_DEVICE_ATTACH_IOPF)
 
 /**
  * struct mock_viommu_dev - The vIOMMU's part of a mock device
@@ -32,10 +35,13 @@ struct iommufd_viommu_ops;
  *         a time.
  * @vdev: The device's vDEVICE. Readers use RCU, the iommufd's vDEVICE lock
  *        serialises the writers.
+ * @iopf_answers: How many answers to page faults the device was given, under the
+ *                lock of those that are remembered
  */
 struct mock_viommu_dev {
 	u32 cache[MOCK_DEV_CACHE_NUM];
 	struct iommufd_vdevice __rcu *vdev;
+	u32 iopf_answers;
 };
 
 /* selftest.c */
@@ -53,9 +59,15 @@ void mock_viommu_probe_finalize(struct device *dev);
 const struct iommufd_viommu_ops *mock_viommu_ops(struct device *dev,
 						 unsigned int type);
 int mock_viommu_attach_dev(struct iommu_domain *domain, struct device *dev);
+void mock_viommu_page_response(struct device *dev, struct iopf_fault *event,
+			       struct iommu_page_response *response);
+int mock_viommu_report_iopf(struct device *dev, struct iopf_fault *event,
+			    u32 partial);
 int iommufd_test_dev_check_cache(struct iommufd_ucmd *ucmd,
 				 struct iommu_test_cmd *cmd);
 int iommufd_test_trigger_vevent(struct iommufd_ucmd *ucmd,
 				struct iommu_test_cmd *cmd);
+int iommufd_test_iopf_answer(struct iommufd_ucmd *ucmd,
+			     struct iommu_test_cmd *cmd);
 
 #endif
