@@ -17,10 +17,12 @@
  * other two, so that the ID is not given to another object under the user's
  * nose.
  *
- * An unbind can't meet a vDEVICE that is being made: the device is held by a
- * short term reference, which the unbind waits for before it gets here. User
- * memory is not written before that reference is dropped, or a page fault that
- * the user handles could hold up the unbind.
+ * The unbind does that before anything else, and has no other made from then
+ * on: it goes on to wait for those who hold a short term reference on the device,
+ * but not forever. A page fault that the user handles, in memory that a mapping
+ * pins, can take longer; then the iommufd_device stays behind, and the device
+ * itself may go, which its vDEVICE must not outlive. User memory is not written
+ * while that reference is held.
  */
 #include <linux/iommu.h>
 #include <linux/rcupdate.h>
@@ -68,11 +70,15 @@ void iommufd_vdevice_destroy(struct iommufd_object *obj)
 
 /**
  * iommufd_device_remove_vdev - A device is unbound, take its vDEVICE along
- * @idev: The device. Nobody holds a reference on it any more.
+ * @idev: The device, which ioctls of other threads may still be using
+ *
+ * When it returns the device has no vDEVICE and won't get one, and nobody uses the
+ * one that it had.
  */
 void iommufd_device_remove_vdev(struct iommufd_device *idev)
 {
 	mutex_lock(&idev->ictx->vdev_lock);
+	idev->unbinding = true;
 	if (idev->vdev)
 		vdevice_teardown(idev->vdev);
 	mutex_unlock(&idev->ictx->vdev_lock);
@@ -92,6 +98,9 @@ static int vdevice_publish(struct iommufd_vdevice_object *vdev,
 
 	lockdep_assert_held(&vdev->ictx->vdev_lock);
 
+	/* Its ID is about to name nothing, or would if the unbind were not stuck */
+	if (idev->unbinding)
+		return -ENOENT;
 	if (idev->vdev)
 		return -EEXIST;
 

@@ -20,8 +20,8 @@
  *	vEVENTQ's file -> vEVENTQ, struct iommufd_ctx
  *
  * A vDEVICE holds no reference on its device: unbinding a device must not fail.
- * Instead the unbind tears the vDEVICE down; the iommufd_object that stays is a
- * tombstone, an ID that nothing leads from.
+ * Instead the unbind begins by tearing the vDEVICE down; the iommufd_object that
+ * stays is a tombstone, an ID that nothing leads from.
  */
 #ifndef __IOMMUFD_VIOMMU_PRIVATE_H
 #define __IOMMUFD_VIOMMU_PRIVATE_H
@@ -60,7 +60,8 @@ struct iommufd_viommu_object {
  *        used once @idev is NULL.
  *
  * iommufd_ctx::vdev_lock protects @idev here and iommufd_device::vdev, which
- * point at each other as long as the vDEVICE is not torn down. It is held over
+ * point at each other as long as the vDEVICE is not torn down, and
+ * iommufd_device::unbinding, which once set keeps the latter NULL. It is held over
  * the driver's vdevice_init(), vdevice_unpublish() and vdevice_destroy(), but
  * not over accesses to user memory.
  *

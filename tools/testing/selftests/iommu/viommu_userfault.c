@@ -269,6 +269,29 @@ TEST_F_TIMEOUT(userfault, hwpt_alloc_respond, 120)
 	DESTROY(self->viommu_id);
 }
 
+/* What is no business of a vIOMMU holds the device no longer either */
+TEST_F_TIMEOUT(userfault, hwpt_alloc_ioas_respond, 120)
+{
+	struct iommu_hwpt_alloc *cmd = self->page;
+	__u32 ioas_id;
+
+	/* Not the one that the device is on: the call keeps a lock of it */
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(self->env.fd, &ioas_id));
+	*cmd = (struct iommu_hwpt_alloc){
+		.size = sizeof(*cmd),
+		.dev_id = self->dev.dev_id,
+		.pt_id = ioas_id,
+	};
+	watch_writes(_metadata, self);
+	hold(_metadata, self, self->env.fd, IOMMU_HWPT_ALLOC, cmd);
+	unbind(_metadata, self);
+	release_writes(_metadata, self);
+	ASSERT_EQ(0, self->held.rc);
+	DESTROY(cmd->out_hwpt_id);
+	DESTROY(ioas_id);
+	DESTROY(self->viommu_id);
+}
+
 /* The vDEVICE is made, and torn down before the caller knows its ID */
 TEST_F_TIMEOUT(userfault, vdevice_alloc_respond, 120)
 {
@@ -456,6 +479,63 @@ TEST_F_TIMEOUT(userfault, unbind_in_use, 120)
 	EXPECT_EQ(0, other.rc);
 	EXPECT_GT(PROMPTLY_US, vi_now_us() - start);
 	DESTROY(cmd.out_hwpt_id);
+	DESTROY(self->viommu_id);
+}
+
+/*
+ * The vDEVICE goes first, for the unbind may give up, and the device go all the
+ * same. And none is made in its place.
+ */
+TEST_F_TIMEOUT(userfault, unbind_in_use_vdevice, 120)
+{
+	struct iommu_hwpt_selftest data = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
+	const struct iommu_viommu_invalidate_selftest entry = {
+		.flags = IOMMU_TEST_INVALIDATE_FLAG_ALL,
+		.vdev_id = VI_SID_A,
+	};
+	struct iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.dev_id = self->dev.dev_id,
+		.pt_id = self->env.parent_id,
+		.data_type = IOMMU_HWPT_DATA_SELFTEST,
+		.data_len = sizeof(data),
+		.data_uptr = (uintptr_t)self->page,
+	};
+	struct held other = {
+		.fd = self->env.fd,
+		.arg = &self->dev.stdev_id,
+	};
+	struct iommu_hwpt_invalidate inv;
+	__u64 start = vi_now_us();
+	__u32 vdev_id;
+	int rc;
+
+	ASSERT_EQ(0, vi_vdevice_alloc(self->env.fd, self->viommu_id,
+				      self->dev.dev_id, VI_SID_A, &vdev_id));
+	EXPECT_EQ(0, vi_invalidate(self->env.fd, self->viommu_id, &entry, 1,
+				   &inv));
+	watch_missing(_metadata, self);
+	hold(_metadata, self, self->env.fd, IOMMU_HWPT_ALLOC, &cmd);
+	ASSERT_EQ(0, pthread_create(&other.thread, NULL, unbind_thread,
+				    &other));
+	do {
+		rc = vi_invalidate(self->env.fd, self->viommu_id, &entry, 1,
+				   &inv);
+	} while (!rc && vi_now_us() - start < 10000000);
+	EXPECT_ERRNO(EINVAL, rc);
+	EXPECT_ERRNO(ENOENT, vi_vdevice_alloc(self->env.fd, self->viommu_id,
+					      self->dev.dev_id, VI_SID_B,
+					      NULL));
+	EXPECT_ERRNO(ENOENT, vi_trigger_vevent(self->env.fd, self->dev.dev_id));
+	EXPECT_EQ(0, __atomic_load_n(&other.error, __ATOMIC_ACQUIRE));
+
+	release(_metadata, self, &data, sizeof(data));
+	EXPECT_EQ(0, self->held.rc);
+	ASSERT_EQ(0, pthread_join(other.thread, NULL));
+	EXPECT_EQ(0, other.rc);
+	EXPECT_GT(PROMPTLY_US, vi_now_us() - start);
+	DESTROY(cmd.out_hwpt_id);
+	DESTROY(vdev_id);
 	DESTROY(self->viommu_id);
 }
 
