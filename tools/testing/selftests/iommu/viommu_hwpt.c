@@ -224,6 +224,8 @@ FIXTURE(iopf)
 	__u32 fault_id;
 	__u32 fault_fd;
 	__u32 nested_id;
+	/* That the test has seen */
+	__u32 answers;
 };
 
 FIXTURE_SETUP(iopf)
@@ -231,6 +233,7 @@ FIXTURE_SETUP(iopf)
 	struct vi_env *env = &self->env;
 
 	vi_setup(_metadata, env);
+	self->answers = vi_num_iopf_answers(env->fd, 0);
 	VI_SELFTEST_VIOMMU(env, &self->viommu_id);
 	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id,
 				      env->dev.dev_id, VI_SID_A,
@@ -245,37 +248,70 @@ FIXTURE_SETUP(iopf)
 
 FIXTURE_TEARDOWN(iopf)
 {
-	EXPECT_EQ(0, close(self->fault_fd));
+	if (self->fault_fd != VI_NO_ID) {
+		EXPECT_EQ(0, close(self->fault_fd));
+	}
 	vi_teardown(_metadata, &self->env);
 }
 
 static int trigger_iopf(struct vi_env *env, __u32 grpid)
 {
-	struct iommu_test_cmd cmd = {
-		.size = sizeof(cmd),
-		.op = IOMMU_TEST_OP_TRIGGER_IOPF,
-		.trigger_iopf = {
-			.dev_id = env->dev.dev_id,
-			.pasid = 1,
-			.grpid = grpid,
-			.perm = IOMMU_PGFAULT_PERM_READ,
-			.addr = 0xdeadb000,
-		},
-	};
-
-	return ioctl(env->fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_TRIGGER_IOPF),
-		     &cmd);
+	return vi_trigger_iopf(env->fd, env->dev.dev_id, grpid, 0);
 }
 
 static ssize_t respond(int fd, __u32 cookie)
 {
-	struct iommu_hwpt_page_response response = {
-		.code = IOMMUFD_PAGE_RESP_SUCCESS,
-		.cookie = cookie,
-	};
-
-	return write(fd, &response, sizeof(response));
+	return vi_respond_iopf(fd, cookie, IOMMUFD_PAGE_RESP_SUCCESS);
 }
+
+struct answer {
+	__u32 grpid;
+	__u32 code;
+};
+
+#define DONE(_grpid) { _grpid, IOMMUFD_PAGE_RESP_SUCCESS }
+#define REFUSED(_grpid) { _grpid, IOMMUFD_PAGE_RESP_INVALID }
+
+/* These are, in any order, what the devices were answered since the last look */
+static void expect_answers(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(iopf) *self, const struct answer *answers,
+			   unsigned int num, unsigned int line)
+{
+	__u32 all = vi_num_iopf_answers(self->env.fd, 0);
+	struct iommu_test_iopf_answer got;
+	unsigned int i, j, met = 0;
+
+	EXPECT_EQ(num, all - self->answers)
+	{
+		TH_LOG("line %u: not that many answers", line);
+	}
+	for (i = 0; i != all - self->answers && i != MOCK_IOPF_ANSWERS; i++) {
+		ASSERT_EQ(0, vi_iopf_answer(self->env.fd, 0, i, &got));
+		EXPECT_EQ(VI_IOPF_PASID, got.out_pasid);
+		for (j = 0; j != num; j++) {
+			if (!(met & (1 << j)) &&
+			    got.out_grpid == answers[j].grpid &&
+			    got.out_code == answers[j].code)
+				break;
+		}
+		EXPECT_NE(num, j)
+		{
+			TH_LOG("line %u: answer %u to group %#x", line,
+			       got.out_code, got.out_grpid);
+		}
+		met |= 1 << j;
+	}
+	self->answers = all;
+}
+
+#define EXPECT_ANSWERS(...)                                               \
+	({                                                                \
+		const struct answer _answers[] = { __VA_ARGS__ };         \
+									  \
+		expect_answers(_metadata, self, _answers,                 \
+			       ARRAY_SIZE(_answers), __LINE__);           \
+	})
+#define EXPECT_NO_ANSWER() expect_answers(_metadata, self, NULL, 0, __LINE__)
 
 TEST_F(iopf, request_and_response)
 {
@@ -287,19 +323,35 @@ TEST_F(iopf, request_and_response)
 	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
 	memset(&fault, 0xff, sizeof(fault));
 	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	EXPECT_EQ(IOMMU_PGFAULT_FLAGS_PASID_VALID |
+		  IOMMU_PGFAULT_FLAGS_LAST_PAGE, fault.flags);
 	EXPECT_EQ(env->dev.dev_id, fault.dev_id);
-	EXPECT_EQ(1, fault.pasid);
+	EXPECT_EQ(VI_IOPF_PASID, fault.pasid);
 	EXPECT_EQ(7, fault.grpid);
 	EXPECT_EQ(IOMMU_PGFAULT_PERM_READ, fault.perm);
-	EXPECT_EQ(0xdeadb000, fault.addr);
+	EXPECT_EQ(0, fault.__reserved);
+	EXPECT_EQ(VI_IOPF_ADDR, fault.addr);
 	EXPECT_EQ(0, fault.length);
+	EXPECT_NE(0, fault.cookie);
 	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_NO_ANSWER();
 
 	/* Each request is answered once */
 	EXPECT_ERRNO(EINVAL, respond(self->fault_fd, fault.cookie + 1));
+	EXPECT_NO_ANSWER();
 	EXPECT_EQ(sizeof(struct iommu_hwpt_page_response),
 		  respond(self->fault_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(7));
 	EXPECT_ERRNO(EINVAL, respond(self->fault_fd, fault.cookie));
+	EXPECT_NO_ANSWER();
+
+	/* And with what user space says */
+	ASSERT_EQ(0, trigger_iopf(env, 8));
+	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	EXPECT_EQ(sizeof(struct iommu_hwpt_page_response),
+		  vi_respond_iopf(self->fault_fd, fault.cookie,
+				  IOMMUFD_PAGE_RESP_INVALID));
+	EXPECT_ANSWERS(REFUSED(8));
 
 	/* A page fault is no event of the vEVENTQ's kind and the other way round */
 	EXPECT_ERRNO(EOPNOTSUPP, vi_trigger_vevent(env->fd, env->dev.dev_id));
@@ -325,8 +377,74 @@ TEST_F(iopf, read_fault)
 	EXPECT_EQ(2, faults[0].grpid);
 	EXPECT_ERRNO(ESPIPE, read(self->fault_fd, faults,
 				  sizeof(faults[0]) - 1));
+	EXPECT_NO_ANSWER();
 	ASSERT_LT(0, respond(self->fault_fd, first->cookie));
 	ASSERT_LT(0, respond(self->fault_fd, faults[0].cookie));
+	EXPECT_ANSWERS(DONE(1), DONE(2));
+}
+
+/* A group is delivered whole, or not at all and whole by the next read */
+TEST_F(iopf, read_fault_in_group)
+{
+	char *edge = vi_map_guarded(_metadata, 1);
+	struct iommu_hwpt_pgfault faults[4], *first;
+	unsigned int i;
+
+	ASSERT_EQ(0, vi_trigger_iopf(self->env.fd, self->env.dev.dev_id, 1, 2));
+	ASSERT_EQ(0, trigger_iopf(&self->env, 2));
+
+	/* No room for it */
+	EXPECT_ERRNO(EINVAL, read(self->fault_fd, faults, 2 * sizeof(*faults)));
+	for (i = 1; i != 3; i++) {
+		/* Room for all of it, but memory for 1 and for 2 faults only */
+		first = (void *)(edge - i * sizeof(*first));
+		memset(first, 0, i * sizeof(*first));
+		EXPECT_ERRNO(EFAULT,
+			     read(self->fault_fd, first, sizeof(faults)));
+		EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+		/* It doesn't wait for a response */
+		EXPECT_ERRNO(EINVAL, respond(self->fault_fd, first->cookie));
+	}
+	EXPECT_NO_ANSWER();
+
+	memset(faults, 0xff, sizeof(faults));
+	ASSERT_EQ(sizeof(faults), read(self->fault_fd, faults, sizeof(faults)));
+	for (i = 0; i != 3; i++) {
+		EXPECT_EQ(1, faults[i].grpid);
+		EXPECT_EQ(faults[0].cookie, faults[i].cookie);
+		EXPECT_EQ(IOMMU_PGFAULT_FLAGS_PASID_VALID |
+			  (i == 2 ? IOMMU_PGFAULT_FLAGS_LAST_PAGE : 0),
+			  faults[i].flags);
+		EXPECT_EQ(self->env.dev.dev_id, faults[i].dev_id);
+		EXPECT_EQ(VI_IOPF_PASID, faults[i].pasid);
+		EXPECT_EQ(IOMMU_PGFAULT_PERM_READ, faults[i].perm);
+		EXPECT_EQ(0, faults[i].__reserved);
+		EXPECT_EQ(VI_IOPF_ADDR - (2 - i) * PAGE_SIZE, faults[i].addr);
+		EXPECT_EQ(0, faults[i].length);
+	}
+	EXPECT_EQ(2, faults[3].grpid);
+	EXPECT_NE(faults[0].cookie, faults[3].cookie);
+	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+
+	/* All of the group has one answer */
+	ASSERT_LT(0, respond(self->fault_fd, faults[0].cookie));
+	EXPECT_ANSWERS(DONE(1));
+	ASSERT_LT(0, respond(self->fault_fd, faults[3].cookie));
+	EXPECT_ANSWERS(DONE(2));
+
+	/* A group that was delivered before is not taken back */
+	ASSERT_EQ(0, trigger_iopf(&self->env, 3));
+	ASSERT_EQ(0, vi_trigger_iopf(self->env.fd, self->env.dev.dev_id, 4, 1));
+	first = (void *)(edge - 2 * sizeof(*first));
+	ASSERT_EQ(sizeof(*first), read(self->fault_fd, first, sizeof(faults)));
+	EXPECT_EQ(3, first->grpid);
+	ASSERT_EQ(2 * sizeof(*faults),
+		  read(self->fault_fd, faults, sizeof(faults)));
+	EXPECT_EQ(4, faults[0].grpid);
+	EXPECT_EQ(4, faults[1].grpid);
+	ASSERT_LT(0, respond(self->fault_fd, first->cookie));
+	ASSERT_LT(0, respond(self->fault_fd, faults[0].cookie));
+	EXPECT_ANSWERS(DONE(3), DONE(4));
 }
 
 /* The number of bytes written is that of the responses that were taken */
@@ -343,14 +461,18 @@ TEST_F(iopf, write_partly)
 	responses[2].cookie = faults[1].cookie;
 	EXPECT_EQ(sizeof(responses[0]),
 		  write(self->fault_fd, responses, sizeof(responses)));
+	EXPECT_ANSWERS(DONE(1));
 	EXPECT_ERRNO(EINVAL, write(self->fault_fd, &responses[1],
 				   2 * sizeof(responses[0])));
+	EXPECT_NO_ANSWER();
 	EXPECT_EQ(sizeof(responses[0]),
 		  write(self->fault_fd, &responses[2], sizeof(responses[0])));
+	EXPECT_ANSWERS(DONE(2));
 	responses[0].code = 0x100;
 	EXPECT_ERRNO(EINVAL, write(self->fault_fd, responses,
 				   sizeof(responses[0])));
 	EXPECT_ERRNO(ESPIPE, write(self->fault_fd, responses, 1));
+	EXPECT_NO_ANSWER();
 }
 
 /* Requests of the HWPT that was left are answered by the kernel, not by the next */
@@ -369,21 +491,133 @@ TEST_F(iopf, replace)
 	ASSERT_EQ(0, trigger_iopf(env, 2));
 
 	ASSERT_EQ(0, attach(env, &env->dev, nested2_id));
+	EXPECT_ANSWERS(REFUSED(1), REFUSED(2));
 	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
 	EXPECT_ERRNO(EINVAL, respond(self->fault_fd, fault.cookie));
 	EXPECT_ERRNO(EINVAL, respond(fault2_fd, fault.cookie));
+	EXPECT_NO_ANSWER();
 
 	ASSERT_EQ(0, trigger_iopf(env, 3));
 	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
 	ASSERT_EQ(sizeof(fault), read(fault2_fd, &fault, sizeof(fault)));
 	EXPECT_EQ(3, fault.grpid);
 	DESTROY(self->nested_id);
+	EXPECT_NO_ANSWER();
 	ASSERT_LT(0, respond(fault2_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(3));
 
 	ASSERT_EQ(0, close(fault2_fd));
 	ASSERT_EQ(0, attach(env, &env->dev, env->ioas_id));
 	DESTROY(nested2_id);
 	DESTROY(fault2_id);
+	EXPECT_NO_ANSWER();
+}
+
+/* By a HWPT that takes no page faults, what follows has nobody to go to */
+TEST_F(iopf, replace_without_faults)
+{
+	struct vi_env *env = &self->env;
+	struct iommu_hwpt_pgfault fault;
+
+	ASSERT_EQ(0, trigger_iopf(env, 1));
+	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, env->dev.dev_id, 2, 1));
+	ASSERT_EQ(0, attach(env, &env->dev, env->ioas_id));
+	EXPECT_ANSWERS(REFUSED(1), REFUSED(2));
+	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_ERRNO(EINVAL, respond(self->fault_fd, fault.cookie));
+
+	EXPECT_ERRNO(EINVAL, trigger_iopf(env, 3));
+	EXPECT_ANSWERS(REFUSED(3));
+
+	ASSERT_EQ(0, attach(env, &env->dev, self->nested_id));
+	EXPECT_NO_ANSWER();
+	ASSERT_EQ(0, trigger_iopf(env, 4));
+	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	EXPECT_EQ(4, fault.grpid);
+	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(4));
+}
+
+/* Until the new HWPT is there a fault is one of the old HWPT, and answered with those */
+TEST_F(iopf, fault_at_replace)
+{
+	struct vi_env *env = &self->env;
+	__u32 fault2_id, fault2_fd, nested2_id;
+	struct vi_dev other;
+
+	ASSERT_EQ(0, _test_ioctl_fault_alloc(env->fd, &fault2_id, &fault2_fd));
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, self->viommu_id,
+				     IOMMU_HWPT_FAULT_ID_VALID, fault2_id,
+				     &nested2_id));
+	vi_add_dev(_metadata, env, MOCK_FLAGS_DEVICE_ATTACH_IOPF, &other);
+	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id, other.dev_id,
+				      VI_SID_B, NULL));
+
+	/* The IOAS takes none */
+	ASSERT_EQ(0, attach(env, &other, self->nested_id));
+	EXPECT_ANSWERS(REFUSED(MOCK_ATTACH_IOPF_GRPID));
+
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, other.dev_id, 1, 0));
+	ASSERT_EQ(0, attach(env, &other, nested2_id));
+	EXPECT_ANSWERS(REFUSED(1), REFUSED(MOCK_ATTACH_IOPF_GRPID));
+	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_EQ(0, vi_poll(fault2_fd, POLLIN));
+
+	DESTROY(other.stdev_id);
+	EXPECT_NO_ANSWER();
+	ASSERT_EQ(0, close(fault2_fd));
+}
+
+/* A device that leaves takes along its own faults, and none of the others' */
+TEST_F(iopf, two_devices)
+{
+	struct vi_env *env = &self->env;
+	struct iommu_hwpt_pgfault fault, faults[2];
+	__u32 num, grpid, i;
+	struct vi_dev other;
+
+	vi_add_dev(_metadata, env, 0, &other);
+	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id, other.dev_id,
+				      VI_SID_B, NULL));
+	num = vi_num_iopf_answers(env->fd, env->dev.dev_id);
+
+	/* By way of another HWPT, and for good */
+	for (i = 0; i != 2; i++) {
+		ASSERT_EQ(0, attach(env, &other, self->nested_id));
+
+		/* One of each is read and one is not, under one number all */
+		grpid = i + 1;
+		ASSERT_EQ(0, trigger_iopf(env, grpid));
+		ASSERT_EQ(0, vi_trigger_iopf(env->fd, other.dev_id, grpid, 0));
+		ASSERT_EQ(sizeof(faults),
+			  read(self->fault_fd, faults, sizeof(faults)));
+		EXPECT_EQ(env->dev.dev_id, faults[0].dev_id);
+		EXPECT_EQ(other.dev_id, faults[1].dev_id);
+		EXPECT_NE(faults[0].cookie, faults[1].cookie);
+		ASSERT_EQ(0, vi_trigger_iopf(env->fd, other.dev_id, grpid, 0));
+		ASSERT_EQ(0, trigger_iopf(env, grpid));
+
+		if (i)
+			DESTROY(other.stdev_id);
+		else
+			ASSERT_EQ(0, attach(env, &other, env->ioas_id));
+		EXPECT_ANSWERS(REFUSED(grpid), REFUSED(grpid));
+		EXPECT_EQ(num, vi_num_iopf_answers(env->fd, env->dev.dev_id));
+		EXPECT_ERRNO(EINVAL, respond(self->fault_fd, faults[1].cookie));
+
+		/* The other one's user space has its say */
+		EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+		ASSERT_EQ(sizeof(fault),
+			  read(self->fault_fd, &fault, sizeof(fault)));
+		EXPECT_EQ(env->dev.dev_id, fault.dev_id);
+		EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+		EXPECT_LT(0, respond(self->fault_fd, faults[0].cookie));
+		EXPECT_LT(0, respond(self->fault_fd, fault.cookie));
+		EXPECT_ANSWERS(DONE(grpid), DONE(grpid));
+		num += 2;
+		EXPECT_EQ(num, vi_num_iopf_answers(env->fd, env->dev.dev_id));
+	}
 }
 
 /* Nobody can answer any more: the kernel does, what waits and what is to come */
@@ -400,18 +634,45 @@ TEST_F(iopf, closed)
 	ASSERT_EQ(0, attach(env, &env->dev, nested2_id));
 	ASSERT_EQ(0, trigger_iopf(env, 1));
 	ASSERT_EQ(sizeof(fault), read(fault2_fd, &fault, sizeof(fault)));
-	ASSERT_EQ(0, trigger_iopf(env, 2));
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, env->dev.dev_id, 2, 1));
+	EXPECT_NO_ANSWER();
 	ASSERT_EQ(0, close(fault2_fd));
+	EXPECT_ANSWERS(REFUSED(1), REFUSED(2));
 	EXPECT_EQ(0, trigger_iopf(env, 3));
+	EXPECT_ANSWERS(REFUSED(3));
 
 	/* The device goes on with another fault queue */
 	ASSERT_EQ(0, attach(env, &env->dev, self->nested_id));
 	DESTROY(nested2_id);
 	DESTROY(fault2_id);
+	EXPECT_NO_ANSWER();
 	ASSERT_EQ(0, trigger_iopf(env, 4));
 	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
 	EXPECT_EQ(4, fault.grpid);
 	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(4));
+}
+
+/* The file of the fault queue keeps everything, and takes everything with it */
+TEST_F(iopf, iommufd_closed_first)
+{
+	struct vi_env *env = &self->env;
+	struct iommu_hwpt_pgfault faults[2];
+
+	ASSERT_EQ(0, trigger_iopf(env, 1));
+	ASSERT_EQ(0, trigger_iopf(env, 2));
+	ASSERT_EQ(0, trigger_iopf(env, 3));
+	ASSERT_EQ(0, close(env->fd));
+	env->fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	ASSERT_NE(-1, env->fd);
+	EXPECT_NO_ANSWER();
+
+	ASSERT_EQ(sizeof(faults), read(self->fault_fd, faults, sizeof(faults)));
+	ASSERT_LT(0, respond(self->fault_fd, faults[0].cookie));
+	EXPECT_ANSWERS(DONE(1));
+	ASSERT_EQ(0, close(self->fault_fd));
+	self->fault_fd = VI_NO_ID;
+	EXPECT_ANSWERS(REFUSED(2), REFUSED(3));
 }
 
 /* A refused attach leaves the device with the HWPT and the faults it had */
@@ -426,24 +687,47 @@ TEST_F(iopf, refused_attach)
 				     0, &nested2_id));
 	ASSERT_EQ(0, trigger_iopf(env, 1));
 	EXPECT_ERRNO(ENOENT, attach(env, &env->dev, nested2_id));
+	EXPECT_NO_ANSWER();
 	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
 	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(1));
 	ASSERT_EQ(0, trigger_iopf(env, 2));
 	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_NO_ANSWER();
 }
 
-/* The same with the fault-capable one being refused */
+/*
+ * The same with the fault-capable one being refused. A fault that the device has
+ * meanwhile is not in the queue: nobody would be there to answer it.
+ */
 TEST_F(iopf, refused_attach_with_faults)
 {
 	struct vi_env *env = &self->env;
 	struct vi_dev other;
+	int rc;
 
-	vi_add_dev(_metadata, env, 0, &other);
+	/* A device that never was anywhere */
+	rc = _test_cmd_mock_domain_flags(env->fd, self->nested_id,
+					 MOCK_FLAGS_DEVICE_ATTACH_IOPF,
+					 &other.stdev_id, &other.hwpt_id,
+					 &other.dev_id);
+	EXPECT_ERRNO(ENOENT, rc);
+	EXPECT_ANSWERS(REFUSED(MOCK_ATTACH_IOPF_GRPID));
+	ASSERT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+
+	vi_add_dev(_metadata, env, MOCK_FLAGS_DEVICE_ATTACH_IOPF, &other);
 	EXPECT_ERRNO(ENOENT, attach(env, &other, self->nested_id));
+	EXPECT_ANSWERS(REFUSED(MOCK_ATTACH_IOPF_GRPID));
+	ASSERT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+
 	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id, other.dev_id,
 				      VI_SID_B, NULL));
 	ASSERT_EQ(0, attach(env, &other, self->nested_id));
+	EXPECT_ANSWERS(REFUSED(MOCK_ATTACH_IOPF_GRPID));
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, other.dev_id, 1, 0));
+	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
 	DESTROY(other.stdev_id);
+	EXPECT_ANSWERS(REFUSED(1));
 }
 
 /* The vDEVICE goes first: the device still goes back to where it was */
@@ -459,6 +743,7 @@ TEST_F(iopf, refused_attach_without_vdevice)
 	EXPECT_ERRNO(ENOENT, attach(env, &env->dev, nested2_id));
 	ASSERT_EQ(0, trigger_iopf(env, 1));
 	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_NO_ANSWER();
 }
 
 /* The device goes with requests unread and unanswered */
@@ -469,13 +754,15 @@ TEST_F(iopf, device_gone)
 
 	ASSERT_EQ(0, trigger_iopf(env, 1));
 	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
-	ASSERT_EQ(0, trigger_iopf(env, 2));
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, env->dev.dev_id, 2, 1));
 	DESTROY(env->dev.stdev_id);
+	EXPECT_ANSWERS(REFUSED(1), REFUSED(2));
 	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
 	EXPECT_ERRNO(EINVAL, respond(self->fault_fd, fault.cookie));
 	DESTROY(self->vdev_id);
 	DESTROY(self->nested_id);
 	DESTROY(self->viommu_id);
+	EXPECT_NO_ANSWER();
 }
 
 TEST_HARNESS_MAIN

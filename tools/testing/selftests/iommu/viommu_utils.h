@@ -30,6 +30,10 @@
 /* Put into output members before a call, to see that they were written */
 #define VI_POISON 0x5a5a5a5aU
 
+/* What the tests' page faults are about */
+#define VI_IOPF_PASID 1
+#define VI_IOPF_ADDR 0xdeadb000
+
 #define VI_MAX_DEPTH (1U << 19)
 #define VI_SEQ_HEADER sizeof(struct iommufd_vevent_header)
 
@@ -176,6 +180,65 @@ static int vi_trigger_vevents(int fd, __u32 dev_id, unsigned int num)
 		if (vi_trigger_vevent(fd, dev_id))
 			return -1;
 	return 0;
+}
+
+/* Each is a group of faults, of @partial + 1 pages up to the one at VI_IOPF_ADDR */
+static int vi_trigger_iopf(int fd, __u32 dev_id, __u32 grpid, __u32 partial)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_TRIGGER_IOPF,
+		.trigger_iopf = {
+			.dev_id = dev_id,
+			.pasid = VI_IOPF_PASID,
+			.grpid = grpid,
+			.perm = IOMMU_PGFAULT_PERM_READ,
+			.addr = VI_IOPF_ADDR,
+			.partial = partial,
+		},
+	};
+
+	return ioctl(fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_TRIGGER_IOPF), &cmd);
+}
+
+/* The answer to a page fault before the last @index ones; ENOENT if there is none */
+static int vi_iopf_answer(int fd, __u32 dev_id, __u32 index,
+			  struct iommu_test_iopf_answer *answer)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_IOPF_ANSWER,
+		.iopf_answer = {
+			.dev_id = dev_id,
+			.index = index,
+			.out_num = VI_POISON,
+		},
+	};
+	int rc;
+
+	rc = ioctl(fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_IOPF_ANSWER), &cmd);
+	*answer = cmd.iopf_answer;
+	return rc;
+}
+
+/* How many there were; of all devices if @dev_id is 0 */
+static __u32 vi_num_iopf_answers(int fd, __u32 dev_id)
+{
+	struct iommu_test_iopf_answer answer;
+
+	vi_iopf_answer(fd, dev_id, 0, &answer);
+	return answer.out_num;
+}
+
+/* Answer the group that was read with @cookie */
+static ssize_t vi_respond_iopf(int fd, __u32 cookie, __u32 code)
+{
+	struct iommu_hwpt_page_response response = {
+		.cookie = cookie,
+		.code = code,
+	};
+
+	return write(fd, &response, sizeof(response));
 }
 
 static int vi_poll(int fd, short events)
