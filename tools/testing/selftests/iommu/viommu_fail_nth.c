@@ -148,6 +148,38 @@ static bool disarm(struct __test_metadata *_metadata,
 	return hit;
 }
 
+/*
+ * What asks twice, as an XArray does for a node, is not failed by a single point:
+ * @call with no slab allocation of this thread that succeeds
+ */
+static int starved(struct __test_metadata *_metadata,
+		   FIXTURE_DATA(fail_nth) *self,
+		   int (*call)(FIXTURE_DATA(fail_nth) *self))
+{
+	static const char failslab[] = "/sys/kernel/debug/failslab";
+	int fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
+	int rc = -1, error = EPROTO;
+
+	ASSERT_NE(-1, fd);
+	ASSERT_EQ(0, write_file(failslab, "task-filter", "Y"));
+	ASSERT_EQ(0, write_file(failslab, "times", "-1"));
+	ASSERT_EQ(0, write_file(failslab, "probability", "100"));
+	/* Nothing else meanwhile, not even a line on standard output */
+	if (pwrite(fd, "1", 1, 0) == 1) {
+		rc = call(self);
+		error = errno;
+	}
+	/* The write allocates, so that it fails, and another file does not */
+	while (pwrite(fd, "0", 1, 0) != 1)
+		write_file(failslab, "probability", "0");
+	ASSERT_EQ(0, write_file(failslab, "probability", "0"));
+	ASSERT_EQ(0, write_file(failslab, "times", "0"));
+	ASSERT_EQ(0, write_file(failslab, "task-filter", "N"));
+	ASSERT_EQ(0, close(fd));
+	errno = error;
+	return rc;
+}
+
 struct call {
 	int (*make)(FIXTURE_DATA(fail_nth) *self);
 	/* After a success, back to before; can be NULL */
@@ -408,6 +440,127 @@ TEST_F(fail_nth, read_event)
 	ASSERT_EQ(0, trigger(self));
 	sweep(_metadata, self, &call);
 	EXPECT_EQ(have_usercopy ? 1 : 0, self->failures);
+}
+
+static struct iommu_hwpt_pgfault pgfault;
+
+static int trigger_pgfault(FIXTURE_DATA(fail_nth) *self)
+{
+	return vi_trigger_iopf(self->env.fd, self->env.dev.dev_id, 1, 0);
+}
+
+static int read_pgfault(FIXTURE_DATA(fail_nth) *self)
+{
+	ssize_t len = read(self->fault_fd, &pgfault, sizeof(pgfault));
+
+	if (len < 0)
+		return -1;
+	errno = EPROTO;
+	return len == sizeof(pgfault) ? 0 : -1;
+}
+
+static int respond_pgfault(FIXTURE_DATA(fail_nth) *self)
+{
+	ssize_t len = vi_respond_iopf(self->fault_fd, pgfault.cookie,
+				      IOMMUFD_PAGE_RESP_SUCCESS);
+
+	if (len < 0)
+		return -1;
+	errno = EPROTO;
+	return len == sizeof(struct iommu_hwpt_page_response) ? 0 : -1;
+}
+
+static int next_pgfault(FIXTURE_DATA(fail_nth) *self)
+{
+	if (respond_pgfault(self))
+		return -1;
+	return trigger_pgfault(self);
+}
+
+static int pgfault_to_answer(FIXTURE_DATA(fail_nth) *self)
+{
+	if (trigger_pgfault(self))
+		return -1;
+	return read_pgfault(self);
+}
+
+/* A page fault whose read fails is the next read's, and the device goes on waiting */
+TEST_F(fail_nth, read_pgfault)
+{
+	const struct call call = { read_pgfault, next_pgfault };
+	__u32 dev_id = self->env.dev.dev_id, num;
+	int fd = self->env.fd;
+
+	ASSERT_EQ(0, attach_nested(self));
+	ASSERT_EQ(0, trigger_pgfault(self));
+	sweep(_metadata, self, &call);
+	EXPECT_EQ(have_usercopy ? 1 : 0, self->failures);
+
+	num = vi_num_iopf_answers(fd, dev_id);
+	EXPECT_ERRNO(ENOMEM, starved(_metadata, self, read_pgfault));
+	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
+	ASSERT_EQ(0, read_pgfault(self));
+	EXPECT_EQ(num, vi_num_iopf_answers(fd, dev_id));
+	ASSERT_EQ(0, respond_pgfault(self));
+	EXPECT_EQ(num + 1, vi_num_iopf_answers(fd, dev_id));
+	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+	ASSERT_EQ(0, attach_ioas(self));
+	EXPECT_EQ(num + 1, vi_num_iopf_answers(fd, dev_id));
+}
+
+/* To answer one no memory is needed, and an answer that can't be read is none */
+TEST_F(fail_nth, answer_pgfault)
+{
+	const struct call call = { respond_pgfault, pgfault_to_answer };
+	__u32 dev_id = self->env.dev.dev_id, num;
+	int fd = self->env.fd;
+
+	ASSERT_EQ(0, attach_nested(self));
+	num = vi_num_iopf_answers(fd, dev_id);
+	ASSERT_EQ(0, pgfault_to_answer(self));
+	sweep(_metadata, self, &call);
+	EXPECT_EQ(have_usercopy ? 1 : 0, self->failures);
+	/* One in the last round, and one in each that failed */
+	EXPECT_EQ(num + 1 + self->failures, vi_num_iopf_answers(fd, dev_id));
+
+	EXPECT_EQ(0, starved(_metadata, self, respond_pgfault));
+	ASSERT_EQ(0, attach_ioas(self));
+	EXPECT_EQ(num + 2 + self->failures, vi_num_iopf_answers(fd, dev_id));
+}
+
+/* Reported or answered: without memory too the device does not wait for nothing */
+TEST_F(fail_nth, report_pgfault)
+{
+	__u32 dev_id = self->env.dev.dev_id, num;
+	unsigned int nth, answered = 0;
+	int fd = self->env.fd, rc, error;
+	bool hit = true;
+
+	ASSERT_EQ(0, attach_nested(self));
+	for (nth = 1; hit; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		num = vi_num_iopf_answers(fd, dev_id);
+		arm(_metadata, self, nth);
+		rc = trigger_pgfault(self);
+		error = errno;
+		hit = disarm(_metadata, self);
+		if (rc) {
+			/* The test operation did not get to the device */
+			EXPECT_TRUE(hit && (error == EFAULT || error == ENOENT));
+			EXPECT_EQ(num, vi_num_iopf_answers(fd, dev_id));
+		} else if (vi_poll(self->fault_fd, POLLIN) == POLLIN) {
+			EXPECT_EQ(num, vi_num_iopf_answers(fd, dev_id));
+			ASSERT_EQ(0, read_pgfault(self));
+			ASSERT_EQ(0, respond_pgfault(self));
+			EXPECT_EQ(num + 1, vi_num_iopf_answers(fd, dev_id));
+		} else {
+			EXPECT_TRUE(hit);
+			EXPECT_EQ(num + 1, vi_num_iopf_answers(fd, dev_id));
+			answered++;
+		}
+	}
+	EXPECT_LT(0, answered);
+	ASSERT_EQ(0, attach_ioas(self));
 }
 
 /* A structure that can't be read is a call not made */
