@@ -316,6 +316,62 @@ TEST_F_TIMEOUT(lifetime, race_of_destroys, 120)
 	DESTROY(self->viommu_id);
 }
 
+struct closer {
+	int fd;
+	pthread_barrier_t *start;
+	int rc;
+};
+
+static void *close_one(void *arg)
+{
+	struct closer *closer = arg;
+
+	pthread_barrier_wait(closer->start);
+	closer->rc = close(closer->fd);
+	return NULL;
+}
+
+/* The file holds the object: what is destroyed as soon as it can be, was let go */
+TEST_F_TIMEOUT(lifetime, close_races_destroy, 120)
+{
+	__u64 end = vi_now_us() + 6000000;
+	unsigned int rounds = 0;
+	pthread_barrier_t start;
+
+	ASSERT_EQ(0, pthread_barrier_init(&start, NULL, 2));
+	while (vi_now_us() < end) {
+		struct closer closer = { .start = &start };
+		__u64 give_up;
+		pthread_t thread;
+		__u32 id, fd;
+		int rc;
+
+		/* The file of a vEVENTQ, and of a fault queue */
+		if (rounds % 2) {
+			VI_SELFTEST_VEVENTQ(&self->env, self->viommu_id, 4, &id,
+					    &closer.fd);
+		} else {
+			ASSERT_EQ(0, _test_ioctl_fault_alloc(self->env.fd, &id,
+							     &fd));
+			closer.fd = fd;
+		}
+		ASSERT_EQ(0, pthread_create(&thread, NULL, close_one, &closer));
+		pthread_barrier_wait(&start);
+		give_up = vi_now_us() + 10000000;
+		do {
+			rc = _test_ioctl_destroy(self->env.fd, id);
+		} while (rc && errno == EBUSY && vi_now_us() < give_up);
+		EXPECT_EQ(0, rc);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, closer.rc);
+		rounds++;
+	}
+	EXPECT_LT(10, rounds);
+	/* Nothing holds them still */
+	DESTROY(self->vdev_id);
+	DESTROY(self->viommu_id);
+}
+
 /* The shape of the storm: threads that use what others make and destroy */
 struct storm {
 	struct vi_env *env;
