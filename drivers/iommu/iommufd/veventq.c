@@ -147,6 +147,9 @@ void iommufd_veventq_destroy(struct iommufd_object *obj)
 		container_of(obj, struct iommufd_veventq, obj);
 	struct iommufd_viommu *viommu = &veventq->viommu->core;
 
+	/* The file goes first, also in an abort: its release() needs the object */
+	WARN_ON_ONCE(refcount_read(&obj->users) > 1);
+
 	if (!list_empty(&veventq->node)) {
 		spin_lock(&viommu->veventqs_lock);
 		list_del_rcu(&veventq->node);
