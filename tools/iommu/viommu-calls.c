@@ -393,6 +393,35 @@ static void dies(void)
 	one_by_one();
 }
 
+/* A longer entry ends with zeros, and is no longer than a page */
+static void long_entry(void)
+{
+	const uint32_t page = sysconf(_SC_PAGESIZE);
+	uint64_t *entry = calloc(2, page);
+
+	if (!check(entry, "memory for an entry"))
+		return;
+	entry[0] = htole64(0x30);
+	memset(&last, 0, sizeof(last));
+	last.size = sizeof(last);
+	last.hwpt_id = v.viommu;
+	last.data_uptr = (uintptr_t)entry;
+	last.data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3;
+	last.entry_len = page;
+	last.entry_num = 1;
+	check(!call(IOMMU_HWPT_INVALIDATE, &last) && last.entry_num == 1, "entry of a page");
+	entry[page / sizeof(*entry) - 1] = 1;
+	check(call(IOMMU_HWPT_INVALIDATE, &last) == E2BIG && !last.entry_num &&
+	      last.out_report_flags == IOMMU_HWPT_INVALIDATE_REPORT_VALID,
+	      "entry of a page, with something in it");
+	entry[page / sizeof(*entry) - 1] = 0;
+	last.entry_len = page + 1;
+	last.entry_num = 1;
+	check(call(IOMMU_HWPT_INVALIDATE, &last) == EINVAL && !last.entry_num &&
+	      !last.out_report_flags, "entry longer than a page");
+	free(entry);
+}
+
 static void leaves(void)
 {
 	const uint64_t new_ste[2] = { STE_S1_W0 + 0x40, STE_S1_W1 };
@@ -403,6 +432,7 @@ static void leaves(void)
 	blocking_veventq();
 	one_by_one();
 	whole_queues();
+	long_entry();
 
 	/* The guest changes its STE */
 	old = v.s1_hwpt;
