@@ -504,7 +504,6 @@ TEST_F(objects, viommu_without_its_device)
 	expect_no_leak(_metadata, env, self->viommu_id);
 }
 
-/* IDs are no more guessable across iommufds than others */
 /*
  * The kernel picks an IOVA for a guest's memory: where only the end of the address
  * space is allowed, to align its start must not end at its beginning.
@@ -546,6 +545,7 @@ TEST_F(objects, iova_alignment)
 	ASSERT_EQ(0, munmap(mem, 2 * length));
 }
 
+/* IDs are no more guessable across iommufds than others */
 TEST_F(objects, other_iommufd)
 {
 	struct vi_env *env = &self->env;
