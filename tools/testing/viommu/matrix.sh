@@ -65,21 +65,26 @@ objects() {
 
 vm=$here/vm.config
 x86=$here/x86.config
-# SMMU, iommufd, KUnit. All built in is the test kernel, which static.sh compiles;
-# check-long.sh links those where modules and what is built in meet.
-for config in n:n:n n:y:y n:m:m y:n:y m:n:m m:y:m m:m:n y:m:m y:y:n; do
-	IFS=: read -r smmu iommufd kunit <<<"$config"
-	may "arm64 gcc W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" "matrix-$smmu$iommufd$kunit" \
-		objects arm64 gcc allnoconfig "$vm" \
-		ARM_SMMU_V3="$smmu" IOMMUFD="$iommufd" KUNIT="$kunit"
+# The SMMU driver, iommufd and KUnit, each n, m and y; check-long.sh links those where
+# modules and what is built in meet
+for compiler in gcc clang; do
+	for kunit in n m y; do
+		for iommufd in n m y; do
+			may "x86_64 $compiler W=1, IOMMUFD=$iommufd KUNIT=$kunit" \
+				"matrix-x86-$compiler-$iommufd$kunit" \
+				objects x86_64 "$compiler" allnoconfig "$x86" \
+				IOMMUFD="$iommufd" KUNIT="$kunit"
+			for smmu in n m y; do
+				may "arm64 $compiler W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" \
+					"matrix-$compiler-$smmu$iommufd$kunit" \
+					objects arm64 "$compiler" allnoconfig "$vm" \
+					ARM_SMMU_V3="$smmu" IOMMUFD="$iommufd" KUNIT="$kunit"
+			done
+		done
+	done
 done
 may "arm64 gcc W=1, no fault injection, no SVA" matrix-less \
 	objects arm64 gcc allnoconfig "$vm" FAULT_INJECTION=n ARM_SMMU_V3_SVA=n
-may "arm64 clang W=1, built in" matrix-clang-y objects arm64 clang allnoconfig "$vm"
-may "arm64 clang W=1, modules" matrix-clang-m \
-	objects arm64 clang allnoconfig "$vm" ARM_SMMU_V3=m IOMMUFD=m KUNIT=m
-may "x86_64 clang W=1, IOMMUFD=y" matrix-clang-x86 objects x86_64 clang allnoconfig "$x86" IOMMUFD=y
-may "x86_64 gcc W=1, IOMMUFD=m" matrix-x86 objects x86_64 gcc allnoconfig "$x86" IOMMUFD=m
 for arch in arm64 x86_64; do
 	# GCC's plugins need its headers, and their warnings are not this compiler's
 	may "$arch gcc W=1, allmodconfig" "matrix-$arch-allmod" \
