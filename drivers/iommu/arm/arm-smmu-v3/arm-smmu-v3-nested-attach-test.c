@@ -42,6 +42,11 @@ static const struct nested_model_conf conf_ats = {
 	.ats = true,
 };
 
+static const struct nested_model_conf conf_ats_stall = {
+	.ats = true,
+	.stall_model = IDR0_STALL_MODEL_FORCE,
+};
+
 static unsigned int ste_cfg(struct nested_model *m, u32 sid)
 {
 	return FIELD_GET(STRTAB_STE_0_CFG, nested_model_ste(m, sid, 0));
@@ -382,6 +387,52 @@ static void attach_test_late_vdev(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_NESTED);
 }
 
+/*
+ * The core takes a device back to the stage 1 that its group is on, because another
+ * one failed to leave it: that works without a vDEVICE, too. Nothing else does.
+ */
+static void attach_test_revert(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d =
+		nested_model_dev(m, "arm-smmu-v3-revert", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct iommu_domain *s1 = nested_model_nested(v, TEST_STE_S1, 0);
+	struct iommu_domain *other = nested_model_nested(v, TEST_STE_S1, 0);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, d, TEST_VSID));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(d, s1, NULL));
+	KUNIT_ASSERT_EQ(test, 0, parent->ops->attach_dev(parent, d->dev));
+	KUNIT_ASSERT_NOT_NULL(test, xa_erase(&v->smmu.core.vdevs, TEST_VSID));
+	KUNIT_EXPECT_EQ(test, -ENOENT, other->ops->attach_dev(other, d->dev));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_S2_TRANS);
+	KUNIT_EXPECT_EQ(test, 0, s1->ops->attach_dev(s1, d->dev));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_NESTED);
+}
+
+/* The host's PASIDs need the host's stage 1 */
+static void attach_test_pasids(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d =
+		nested_model_dev(m, "arm-smmu-v3-pasids", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+	struct iommu_domain *bypass = nested_model_nested(v, TEST_STE_BYPASS, 0);
+
+	d->master.cd_table.used_ssids = 1;
+	KUNIT_EXPECT_EQ(test, -EBUSY, nested_model_attach(d, bypass, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(m, sid), STRTAB_STE_0_CFG_ABORT);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&m->smmu.nested_sids));
+	d->master.cd_table.used_ssids = 0;
+	KUNIT_EXPECT_EQ(test, 0, nested_model_attach(d, bypass, NULL));
+}
+
 /* Two vIOMMUs on a parent and one on another: three VMIDs beside the parents' */
 static void attach_test_vmids(struct kunit *test)
 {
@@ -421,6 +472,9 @@ static void attach_test_vmids(struct kunit *test)
 				io_pgtable_ops_to_pgtable(
 					to_smmu_domain(parent[i / 2])->pgtbl_ops)
 					->cfg.arm_lpae_s2_cfg.vttbr);
+		/* Where MSI doorbells are mapped */
+		KUNIT_EXPECT_PTR_EQ(test, s1->ops->msi_domain(s1),
+				    parent[i / 2]);
 	}
 }
 
@@ -568,6 +622,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_test_streams),
 	KUNIT_CASE(attach_test_streams_refused),
 	KUNIT_CASE(attach_test_late_vdev),
+	KUNIT_CASE(attach_test_revert),
+	KUNIT_CASE(attach_test_pasids),
 	KUNIT_CASE(attach_test_vmids),
 	KUNIT_CASE(attach_test_mev),
 	KUNIT_CASE(attach_test_many_viommus),
@@ -813,6 +869,21 @@ static void ats_test_absent(struct kunit *test)
 	}
 }
 
+/* An SMMU whose stage 2 faults always stall can't have it, as EATS is ILLEGAL then */
+static void ats_test_stalls(struct kunit *test)
+{
+	struct ats_test *t = ats_setup(test, &conf_ats_stall);
+	struct iommu_domain *on =
+		nested_model_nested(t->v, TEST_STE_S1, TEST_STE_EATS);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, on, NULL));
+	KUNIT_EXPECT_EQ(test, ste_cfg(t->m, TEST_SID), STRTAB_STE_0_CFG_NESTED);
+	KUNIT_EXPECT_TRUE(test, nested_model_ste(t->m, TEST_SID, 2) &
+					STRTAB_STE_2_S2S);
+	expect_ats(test, t, false);
+	KUNIT_EXPECT_EQ(test, t->d->ats_writes, 0);
+}
+
 /* One ATC_INV of the guest's; returns its errno and what the SMMU got */
 static int ats_inv(struct kunit *test, struct ats_test *t, u64 w0, u64 w1,
 		   u64 *host)
@@ -897,6 +968,7 @@ static struct kunit_case ats_cases[] = {
 	KUNIT_CASE(ats_test_configs),
 	KUNIT_CASE(ats_test_hitless),
 	KUNIT_CASE(ats_test_absent),
+	KUNIT_CASE(ats_test_stalls),
 	KUNIT_CASE(ats_test_inv),
 	KUNIT_CASE(ats_test_inv_pasid),
 	{}
