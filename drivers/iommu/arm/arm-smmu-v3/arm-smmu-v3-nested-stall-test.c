@@ -473,6 +473,95 @@ static void stall_test_sync(struct kunit *test)
 	q->entered = NULL;
 }
 
+/* It stalled when the stream was the host's, and is read when it is a guest's */
+static void stall_test_former_host(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	const u64 pasids[] = { 0, EVTQ_0_SSV | FIELD_PREP(EVTQ_0_SSID, 7) };
+	unsigned int from, i;
+
+	for (i = 0; i < ARRAY_SIZE(pasids); i++) {
+		const u64 evt[EVTQ_ENT_DWORDS] = {
+			FIELD_PREP(EVTQ_0_ID, EVT_ID_TRANSLATION_FAULT) |
+				FIELD_PREP(EVTQ_0_SID, TEST_SID) | pasids[i],
+			FIELD_PREP(EVTQ_1_STAG, TEST_STAG) | EVTQ_1_STALL,
+			TEST_ADDR,
+		};
+
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->d, t->parent, NULL));
+		nested_model_irq(t->m);
+		nested_model_event(t->m, evt);
+		KUNIT_ASSERT_EQ(test, 0,
+				nested_model_attach(t->d, q->domain, &q->handle));
+		from = nested_model_issued(t->m);
+		nested_model_irq(t->m);
+		expect_resume(test, t, from, TEST_SID, TEST_STAG,
+			      CMDQ_RESUME_0_RESP_ABORT);
+		KUNIT_EXPECT_EQ(test, q->count, 0);
+		expect_no_vevent(test, t);
+	}
+
+	/* Its own it gets */
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	KUNIT_EXPECT_EQ(test, q->count, 1);
+}
+
+struct stall_attach {
+	struct stall_test *t;
+	struct iommu_domain *domain;
+	int ret;
+	struct completion done;
+};
+
+static int stall_attach_thread(void *data)
+{
+	struct stall_attach *a = data;
+
+	a->ret = a->domain->ops->attach_dev(a->domain, a->t->d->dev);
+	complete(&a->done);
+	return 0;
+}
+
+/*
+ * A report that has found that the stream is the host's is through when the attach
+ * returns: the IOMMU core makes the fault queue known then.
+ */
+static void stall_test_attach_sync(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = stall_queue(test, t);
+	struct stall_attach a = { .t = t, .domain = q->domain };
+	unsigned long early, end = jiffies + 10 * HZ;
+	struct task_struct *task;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, t->parent, NULL));
+	nested_model_irq(t->m);
+	init_completion(&a.done);
+
+	/* As the event thread while it reports */
+	mutex_lock(&t->m->smmu.streams_mutex);
+	task = kthread_run(stall_attach_thread, &a, "stall_attach");
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, task);
+	if (IS_ERR_OR_NULL(task)) {
+		mutex_unlock(&t->m->smmu.streams_mutex);
+		return;
+	}
+	/* Who decides from here on knows that the stream is the guest's */
+	while (!xa_load(&t->m->smmu.nested_sids, TEST_SID) &&
+	       time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_NOT_NULL(test, xa_load(&t->m->smmu.nested_sids, TEST_SID));
+	early = wait_for_completion_timeout(&a.done, HZ / 20);
+	KUNIT_EXPECT_EQ(test, early, 0);
+	mutex_unlock(&t->m->smmu.streams_mutex);
+	if (!early)
+		wait_for_completion(&a.done);
+	KUNIT_EXPECT_EQ(test, a.ret, 0);
+}
+
 /* Read from the event queue when the device itself is gone */
 static void stall_test_gone(struct kunit *test)
 {
@@ -496,6 +585,8 @@ static struct kunit_case stall_cases[] = {
 	KUNIT_CASE(stall_test_host),
 	KUNIT_CASE(stall_test_detached),
 	KUNIT_CASE(stall_test_replaced),
+	KUNIT_CASE(stall_test_former_host),
+	KUNIT_CASE(stall_test_attach_sync),
 	KUNIT_CASE(stall_test_gone),
 	KUNIT_CASE(stall_test_sync),
 	{}

@@ -30,7 +30,8 @@
  *  - arm_smmu_domain::viommus: RCU for readers, who may be in atomic context,
  *    and arm_smmu_domain::viommus_lock for writers.
  *  - attaching: the group mutex, taken by the iommu core, then
- *    arm_smmu_asid_lock as for all domains.
+ *    arm_smmu_asid_lock as for all domains, then
+ *    arm_smmu_device::streams_mutex to wait for the event thread.
  *
  * Sections of IHI 0070: 3.4, 3.17 and 4.4 for TLB entries of the two stages, 5.2
  * for the STE, 3.21.3 for updating one in use.
@@ -336,7 +337,11 @@ static void arm_smmu_nested_cancel(struct arm_smmu_master *master)
 		arm_smmu_nested_end_era(master);
 }
 
-/* From here on events of the streams are the guest's */
+/*
+ * From here on events of the streams are the guest's, and so are stalled
+ * transactions. If the event thread has just found that one is the host's, it is
+ * done with it on return.
+ */
 static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 {
 	struct xarray *sids = &master->smmu->nested_sids;
@@ -361,6 +366,10 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 			return ret;
 		}
 	}
+
+	/* See arm_smmu_report_stall() */
+	mutex_lock(&master->smmu->streams_mutex);
+	mutex_unlock(&master->smmu->streams_mutex);
 	return 0;
 }
 

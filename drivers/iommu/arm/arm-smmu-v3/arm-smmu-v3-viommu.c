@@ -289,6 +289,21 @@ bool arm_smmu_vevent_still_guests(struct arm_smmu_device *smmu, u32 sid)
 }
 
 /**
+ * arm_smmu_vevent_now_guests() - Is the stream with a guest now?
+ * @smmu: The SMMU
+ * @sid: StreamID
+ *
+ * Return: true if an event that the SMMU records from now on is a guest's
+ */
+bool arm_smmu_vevent_now_guests(struct arm_smmu_device *smmu, u32 sid)
+{
+	void *entry = xa_load(&smmu->nested_sids, sid);
+
+	return entry && arm_smmu_vevent_owner(xa_to_value(entry), U64_MAX) ==
+				ARM_SMMU_VEVENT_GUEST;
+}
+
+/**
  * arm_smmu_vevent_forward() - Tell the guest of the event that was read last
  * @smmu: The SMMU that recorded it
  * @evt: The record, CPU-endian, of which arm_smmu_vevent_is_guests() is true

@@ -120,6 +120,7 @@ const struct iommufd_viommu_ops *arm_smmu_viommu_ops(struct device *dev,
 bool arm_smmu_master_can_nest(struct arm_smmu_master *master);
 bool arm_smmu_vevent_report(struct arm_smmu_device *smmu, const u64 *evt);
 bool arm_smmu_vevent_still_guests(struct arm_smmu_device *smmu, u32 sid);
+bool arm_smmu_vevent_now_guests(struct arm_smmu_device *smmu, u32 sid);
 void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt);
 void arm_smmu_vevent_overflow(struct arm_smmu_device *smmu);
 

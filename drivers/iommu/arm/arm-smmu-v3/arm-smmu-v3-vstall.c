@@ -20,13 +20,15 @@
  * was queued and not answered by the time its domain is detached or replaced, or
  * the fault queue's file closed, is answered with an abort by iommufd. One that
  * is still in the event queue at that time must not reach another VM's fault
- * queue: it is of a former owner of the stream, and terminated. So is one of a
- * device that is gone.
+ * queue: it is of a former owner of the stream, be that a VM or the host, and
+ * terminated. So is one of a device that is gone.
  *
  * Locking. arm_smmu_device::streams_mutex is held from the decision until the
  * fault is in its queue. A detach first changes the era of the stream and then
  * takes that mutex, in arm_smmu_fault_sync(). So either the fault is in the queue
- * when iommufd empties that, or the decision sees the era.
+ * when iommufd empties that, or the decision sees the era. An attach changes the
+ * era, takes that mutex, and only then does the IOMMU core get to know the fault
+ * queue. So who decided before finds no fault queue of the guest.
  *
  * Sections 3.12, 4.7.1 and 7.3 of IHI 0070.
  */
@@ -76,11 +78,16 @@ int arm_smmu_report_stall(struct arm_smmu_master *master, const u64 *evt,
 			  struct iopf_fault *fault)
 {
 	struct arm_smmu_device *smmu = master->smmu;
+	u32 sid = FIELD_GET(EVTQ_0_SID, evt[0]);
 
 	lockdep_assert_held(&smmu->streams_mutex);
 
-	if (smmu->evt_owner == ARM_SMMU_VEVENT_HOST)
-		return iommu_report_device_fault(master->dev, fault);
+	if (smmu->evt_owner == ARM_SMMU_VEVENT_HOST) {
+		if (!arm_smmu_vevent_now_guests(smmu, sid))
+			return iommu_report_device_fault(master->dev, fault);
+		arm_smmu_vstall_abort(smmu, evt);
+		return 0;
+	}
 
 	if (evt[1] & EVTQ_1_S2) {
 		arm_smmu_vstall_abort(smmu, evt);
@@ -88,7 +95,7 @@ int arm_smmu_report_stall(struct arm_smmu_master *master, const u64 *evt,
 	}
 
 	/* Looks again, as the stream may have changed hands since */
-	if (!arm_smmu_vevent_still_guests(smmu, FIELD_GET(EVTQ_0_SID, evt[0]))) {
+	if (!arm_smmu_vevent_still_guests(smmu, sid)) {
 		arm_smmu_vstall_abort(smmu, evt);
 		return 0;
 	}
