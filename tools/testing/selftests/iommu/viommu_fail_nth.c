@@ -494,7 +494,7 @@ TEST_F(fail_nth, read_pgfault)
 	ASSERT_EQ(0, attach_nested(self));
 	ASSERT_EQ(0, trigger_pgfault(self));
 	sweep(_metadata, self, &call);
-	EXPECT_EQ(have_usercopy ? 1 : 0, self->failures);
+	EXPECT_LE(have_usercopy ? 1 : 0, self->failures);
 
 	num = vi_num_iopf_answers(fd, dev_id);
 	EXPECT_ERRNO(ENOMEM, starved(_metadata, self, read_pgfault));
