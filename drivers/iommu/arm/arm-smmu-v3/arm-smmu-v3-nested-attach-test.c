@@ -4,7 +4,9 @@
  * stage 2, what a vIOMMU is allowed to be, and what goes from TLBs and ATCs with an
  * unmap in a nest parent
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 #include <linux/bitfield.h>
 #include <linux/io-pgtable.h>
 #include <linux/uaccess.h>
@@ -589,6 +591,110 @@ static void attach_test_vmid_reuse(struct kunit *test)
 	}
 }
 
+/* The queue does not move; what is in it stays there */
+static void model_stick(struct nested_model *m)
+{
+	struct arm_smmu_queue *q = &m->smmu.cmdq.q;
+	u32 *cons = kunit_kzalloc(m->test, sizeof(*cons), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(m->test, cons);
+	*cons = readl(q->prod_reg);
+	q->cons_reg = (u32 __iomem *)cons;
+}
+
+static void model_unstick(struct nested_model *m)
+{
+	m->smmu.cmdq.q.cons_reg = m->smmu.cmdq.q.prod_reg;
+}
+
+/* Who waits for the queue to move on waits so often until it does, in no time */
+#define STUCK_WAITS		5
+
+struct stuck_test {
+	ktime_t now;
+	ktime_t since;
+	unsigned int waits;
+};
+
+static ktime_t stuck_time(struct arm_smmu_device *smmu)
+{
+	struct stuck_test *t = kunit_get_current_test()->priv;
+
+	t->now = ktime_add_us(t->now, ARM_SMMU_POLL_TIMEOUT_US / 10);
+	return t->now;
+}
+
+static void stuck_sleep(struct arm_smmu_device *smmu)
+{
+	struct stuck_test *t = kunit_get_current_test()->priv;
+
+	if (ktime_us_delta(t->now, t->since) < ARM_SMMU_POLL_TIMEOUT_US)
+		return;
+	t->since = t->now;
+	if (++t->waits == STUCK_WAITS)
+		model_unstick(container_of(smmu, struct nested_model, smmu));
+}
+
+static unsigned int count_vmall(struct nested_model *m, unsigned int from, u16 vmid)
+{
+	unsigned int n = 0;
+
+	for (; from != nested_model_issued(m); from = nested_model_next(from))
+		n += nested_model_cmd(m, from, 0) ==
+		     (CMDQ_OP_TLBI_S12_VMALL | FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
+	return n;
+}
+
+/*
+ * A VMID is given to another only when its TLB entries are gone: the vIOMMU waits
+ * for the queue to move on, or nobody gets the VMID any more.
+ */
+static void attach_test_vmid_stuck(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-vmid", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct arm_smmu_cmdq_errors *errs = &m->smmu.cmdq_errors;
+	struct nested_model_viommu *v[3];
+	struct stuck_test stuck = {};
+	unsigned int from, i;
+
+	for (i = 0; i < 3; i++) {
+		v[i] = kunit_kzalloc(test, sizeof(*v[i]), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, v[i]);
+	}
+	test->priv = &stuck;
+	kunit_activate_static_stub(test, arm_smmu_cmdq_time, stuck_time);
+	kunit_activate_static_stub(test, arm_smmu_cmdq_sleep, stuck_sleep);
+
+	/* Behind what a guest's batch left in the queue when it timed out */
+	KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[0], d, parent));
+	from = nested_model_issued(m);
+	model_stick(m);
+	errs->abandoned[0].start = from;
+	errs->abandoned[0].slots = 1;
+	errs->num_abandoned = 1;
+	nested_model_viommu_destroy(v[0]);
+	KUNIT_EXPECT_EQ(test, stuck.waits, STUCK_WAITS);
+	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
+	/* One that nobody waited for, and one more */
+	KUNIT_EXPECT_EQ(test, count_vmall(m, from, v[0]->smmu.limits.vmid), 2);
+	model_unstick(m);
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[1], d, parent));
+	KUNIT_EXPECT_EQ(test, v[1]->smmu.limits.vmid, v[0]->smmu.limits.vmid);
+
+	/* For good, for whatever reason */
+	model_stick(m);
+	nested_model_viommu_destroy(v[1]);
+	model_unstick(m);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[2], d, parent));
+	KUNIT_EXPECT_NE(test, v[2]->smmu.limits.vmid, v[1]->smmu.limits.vmid);
+	nested_model_viommu_destroy(v[2]);
+}
+
 /*
  * A nest parent is of one SMMU: its VMID is from there, and an unmap invalidates
  * there.
@@ -628,6 +734,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_test_mev),
 	KUNIT_CASE(attach_test_many_viommus),
 	KUNIT_CASE(attach_test_vmid_reuse),
+	KUNIT_CASE(attach_test_vmid_stuck),
 	KUNIT_CASE(attach_test_other_smmu),
 	{}
 };

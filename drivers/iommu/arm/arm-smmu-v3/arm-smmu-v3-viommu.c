@@ -54,6 +54,9 @@
 #define ARM_SMMU_IDR(n)		(4 * (n))
 #define ARM_SMMU_AIDR		0x1c
 
+/* How often to wait for a stuck queue, a second each: arm_smmu_viommu_free_vmid() */
+#define ARM_SMMU_VMID_WAITS	100
+
 static u32 arm_smmu_read_idr(struct arm_smmu_device *smmu, unsigned int n)
 {
 	return readl_relaxed(smmu->base + ARM_SMMU_IDR(n));
@@ -150,19 +153,44 @@ static int arm_smmu_viommu_init(struct iommufd_viommu *core,
 	return ret;
 }
 
+/*
+ * The next owner of the VMID must not find a TLB entry of this one's. A device that
+ * does not answer an ATC_INV keeps the SMMU from executing what comes behind it, for
+ * a minute and a half at most: wait for that. If the TLBI is not executed even then
+ * nobody gets the VMID any more.
+ */
+static void arm_smmu_viommu_free_vmid(struct arm_smmu_device *smmu, u16 vmid)
+{
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_TLBI_S12_VMALL,
+		.tlbi.vmid = vmid,
+	};
+	unsigned int waits = ARM_SMMU_VMID_WAITS;
+	int ret;
+
+	ret = arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
+	while (ret && waits--) {
+		arm_smmu_cmdq_await_abandoned(smmu);
+		if (READ_ONCE(smmu->cmdq_errors.num_abandoned))
+			continue;
+		ret = arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
+		break;
+	}
+
+	if (!ret)
+		ida_free(&smmu->vmid_map, vmid);
+	else
+		dev_warn_ratelimited(smmu->dev,
+				     "VMID %u can't be invalidated, and won't be used again\n",
+				     vmid);
+}
+
 static void arm_smmu_viommu_destroy(struct iommufd_viommu *core)
 {
 	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
-	struct arm_smmu_device *smmu = viommu->smmu;
-	struct arm_smmu_cmdq_ent cmd = {
-		.opcode = CMDQ_OP_TLBI_S12_VMALL,
-		.tlbi.vmid = viommu->limits.vmid,
-	};
 
 	arm_smmu_nest_parent_leave(viommu);
-	/* The next owner of the VMID must not find anything of this one's */
-	arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
-	ida_free(&smmu->vmid_map, viommu->limits.vmid);
+	arm_smmu_viommu_free_vmid(viommu->smmu, viommu->limits.vmid);
 }
 
 static int arm_smmu_vdevice_init(struct iommufd_vdevice *core)
