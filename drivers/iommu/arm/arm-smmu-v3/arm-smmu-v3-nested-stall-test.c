@@ -745,6 +745,49 @@ static void event_test_late(struct kunit *test)
 	}
 }
 
+/*
+ * The thread has found whose an event is, and before it has found the vDEVICE the
+ * device is with another VM
+ */
+static void event_test_handed_on(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct iommu_domain *nested = nested_model_nested(t->v, TEST_STE_S1, 0);
+	struct nested_model_viommu *v = nested_model_viommu(t->d, t->parent);
+	u64 evt[EVTQ_ENT_DWORDS], seen[EVTQ_ENT_DWORDS];
+	struct iommufd_vdevice *vdev;
+
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	event_record(evt, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	event_send(t, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	expect_vevent(test, t);
+	/* As long as nothing changes the event has one owner */
+	arm_smmu_vevent_forward(&t->m->smmu, evt);
+	expect_vevent(test, t);
+
+	KUNIT_ASSERT_EQ(test, 0,
+			nested_model_attach(t->d, arm_smmu_ops.blocked_domain,
+					    NULL));
+	vdev = xa_erase(&t->v->smmu.core.vdevs, TEST_VSID);
+	t->v->smmu.core.ops->vdevice_unpublish(vdev);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_vdev(v, t->d, 7));
+	arm_smmu_vevent_forward(&t->m->smmu, evt);
+	KUNIT_EXPECT_FALSE(test, nested_model_vevent(v, seen));
+
+	nested = nested_model_nested(v, TEST_STE_S1, 0);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, nested, NULL));
+	arm_smmu_vevent_forward(&t->m->smmu, evt);
+	KUNIT_EXPECT_FALSE(test, nested_model_vevent(v, seen));
+	expect_no_vevent(test, t);
+
+	/* Events of its own it gets */
+	event_send(t, EVT_ID_TRANSLATION_FAULT, TEST_SID, 0);
+	KUNIT_ASSERT_TRUE(test, nested_model_vevent(v, seen));
+	KUNIT_EXPECT_EQ(test, FIELD_GET(EVTQ_0_SID, seen[0]), 7);
+	KUNIT_EXPECT_FALSE(test, nested_model_vevent(v, seen));
+	expect_no_vevent(test, t);
+}
+
 /* The SMMU had more events than the queue has room for: those in it count */
 static void event_test_overflow(struct kunit *test)
 {
@@ -912,6 +955,7 @@ static struct kunit_case event_cases[] = {
 	KUNIT_CASE(event_test_owner),
 	KUNIT_CASE(event_test_dropped),
 	KUNIT_CASE(event_test_late),
+	KUNIT_CASE(event_test_handed_on),
 	KUNIT_CASE(event_test_overflow),
 	KUNIT_CASE(event_test_loss),
 	KUNIT_CASE(event_test_overflow_log),

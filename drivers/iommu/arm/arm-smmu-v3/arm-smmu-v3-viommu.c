@@ -348,7 +348,13 @@ void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt)
 	if (smmu->evt_owner == ARM_SMMU_VEVENT_GUEST) {
 		rcu_read_lock();
 		vdev = xa_load(&smmu->vdevs, sid);
-		if (vdev) {
+		/*
+		 * Since the owner was looked up the stream may have gone on to
+		 * another VM, and this be its vDEVICE. Who sees that sees that
+		 * the era of the event is over.
+		 */
+		smp_rmb();
+		if (vdev && arm_smmu_vevent_still_guests(smmu, sid)) {
 			vsid = vdev->core.virt_id;
 			ret = arm_smmu_vevent_queue(vdev, evt);
 		}
@@ -358,6 +364,7 @@ void arm_smmu_vevent_forward(struct arm_smmu_device *smmu, const u64 *evt)
 	trace_arm_smmu_vevent(smmu->dev, sid, vsid, FIELD_GET(EVTQ_0_ID, evt[0]),
 			      ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vevent_forward);
 
 /**
  * arm_smmu_vevent_overflow() - The SMMU has lost events of whatever stream
