@@ -446,24 +446,28 @@ static void parent_test_range(struct kunit *test)
 	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, SZ_4K, SZ_4K, true);
 	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 0);
 
+	/* One: stage 2 by address, then, when that is through, all of stage 1 */
 	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[0]));
-	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[1]));
 	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, 3 * SZ_4K, SZ_4K,
 				       true);
+	n = parent_test_find(test, 0, CMDQ_OP_TLBI_S2_IPA, TEST_VMID_A);
+	KUNIT_EXPECT_EQ(test, parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_IPA_MASK,
+			0x40000000);
+	KUNIT_EXPECT_TRUE(test, parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_LEAF);
+	n = parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
+	n = parent_test_find(test, n, CMDQ_OP_TLBI_NH_ALL, TEST_VMID_A);
+	KUNIT_EXPECT_EQ(test, parent_test_cmd(t, n, 1), 0);
+	parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
 
-	for (i = 0; i < 2; i++) {
-		u16 vmid = t->viommu[i].limits.vmid;
-
-		n = parent_test_find(test, 0, CMDQ_OP_TLBI_S2_IPA, vmid);
-		KUNIT_EXPECT_EQ(test,
-				parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_IPA_MASK,
-				0x40000000);
-		KUNIT_EXPECT_TRUE(test, parent_test_cmd(t, n, 1) & CMDQ_TLBI_1_LEAF);
-		n = parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
-		n = parent_test_find(test, n, CMDQ_OP_TLBI_NH_ALL, vmid);
-		KUNIT_EXPECT_EQ(test, parent_test_cmd(t, n, 1), 0);
-		parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
-	}
+	/* Several: all of all, at once */
+	KUNIT_ASSERT_EQ(test, 0, arm_smmu_nest_parent_join(&t->viommu[1]));
+	i = parent_test_issued(t);
+	arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000, 3 * SZ_4K, SZ_4K,
+				       true);
+	parent_test_find(test, i, CMDQ_OP_TLBI_S12_VMALL, TEST_VMID_A);
+	parent_test_find(test, i, CMDQ_OP_TLBI_S12_VMALL, TEST_VMID_A + 1);
+	KUNIT_EXPECT_EQ(test, parent_test_op(t, i + 2), CMDQ_OP_CMD_SYNC);
+	KUNIT_EXPECT_EQ(test, parent_test_issued(t), i + 3);
 
 	/* A vIOMMU that left is left alone */
 	arm_smmu_nest_parent_leave(&t->viommu[0]);
@@ -490,7 +494,49 @@ static void parent_test_all(struct kunit *test)
 				     t->viommu[i].limits.vmid);
 		parent_test_find(test, n, CMDQ_OP_CMD_SYNC, 0);
 	}
-	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 4);
+	KUNIT_EXPECT_EQ(test, parent_test_issued(t), 3);
+}
+
+/*
+ * As many vIOMMUs as can be: one CMD_SYNC for all of them. The caller is in an RCU
+ * read-side critical section meanwhile, and with a queue that is stuck a CMD_SYNC
+ * takes a second.
+ */
+static void parent_test_many(struct kunit *test)
+{
+	struct parent_test *t = test->priv;
+	struct arm_smmu_viommu *viommu;
+	unsigned int i, n, from, round, syncs;
+
+	viommu = kunit_kcalloc(test, ARM_SMMU_NEST_PARENT_VIOMMUS + 1,
+			       sizeof(*viommu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, viommu);
+	for (i = 0; i <= ARM_SMMU_NEST_PARENT_VIOMMUS; i++) {
+		viommu[i] = t->viommu[0];
+		viommu[i].limits.vmid = TEST_VMID_A + i;
+		KUNIT_ASSERT_EQ(test, arm_smmu_nest_parent_join(&viommu[i]),
+				i < ARM_SMMU_NEST_PARENT_VIOMMUS ? 0 : -ENOSPC);
+	}
+
+	for (round = 0; round < 2; round++) {
+		from = parent_test_issued(t);
+		if (round)
+			arm_smmu_nest_parent_inv_all(&t->parent);
+		else
+			arm_smmu_nest_parent_inv_range(&t->parent, 0x40000000,
+						       SZ_4K, SZ_4K, true);
+		for (i = 0; i < ARM_SMMU_NEST_PARENT_VIOMMUS; i++)
+			parent_test_find(test, from, CMDQ_OP_TLBI_S12_VMALL,
+					 TEST_VMID_A + i);
+		for (n = from, syncs = 0; n < parent_test_issued(t); n++)
+			syncs += parent_test_op(t, n) == CMDQ_OP_CMD_SYNC;
+		KUNIT_EXPECT_EQ(test, syncs, 1);
+		KUNIT_EXPECT_EQ(test, parent_test_issued(t), from + i + 1);
+		KUNIT_EXPECT_EQ(test, parent_test_op(t, from + i), CMDQ_OP_CMD_SYNC);
+	}
+
+	for (i = 0; i < ARM_SMMU_NEST_PARENT_VIOMMUS; i++)
+		arm_smmu_nest_parent_leave(&viommu[i]);
 }
 
 /* The ATC of a device on a nested domain goes as a whole, others by address */
@@ -548,6 +594,7 @@ static void parent_test_refused(struct kunit *test)
 static struct kunit_case parent_test_cases[] = {
 	KUNIT_CASE(parent_test_range),
 	KUNIT_CASE(parent_test_all),
+	KUNIT_CASE(parent_test_many),
 	KUNIT_CASE(parent_test_atc),
 	KUNIT_CASE(parent_test_refused),
 	{}

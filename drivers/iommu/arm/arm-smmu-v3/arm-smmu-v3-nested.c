@@ -170,14 +170,49 @@ static void arm_smmu_nest_parent_mb(void)
 	smp_mb();
 }
 
-static void arm_smmu_viommu_inv_vmid(struct arm_smmu_viommu *viommu, u8 opcode)
+/*
+ * Everything of all vIOMMUs, both stages at once, with one CMD_SYNC: the caller
+ * keeps others from running, and a queue that is stuck costs it a second for each
+ * CMD_SYNC. The commands are on the stack, and should not stay there any longer.
+ */
+static noinline void
+arm_smmu_nest_parent_inv_vmids(struct arm_smmu_domain *s2_parent)
 {
+	struct arm_smmu_device *smmu = s2_parent->smmu;
 	struct arm_smmu_cmdq_ent cmd = {
-		.opcode = opcode,
+		.opcode = CMDQ_OP_TLBI_S12_VMALL,
+	};
+	struct arm_smmu_cmdq_batch cmds;
+	struct arm_smmu_viommu *viommu;
+
+	arm_smmu_cmdq_batch_init(smmu, &cmds, &cmd);
+	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm) {
+		cmd.tlbi.vmid = viommu->limits.vmid;
+		arm_smmu_cmdq_batch_add(smmu, &cmds, &cmd);
+	}
+	if (cmds.num)
+		arm_smmu_cmdq_batch_submit(smmu, &cmds);
+}
+
+/* A range of the only vIOMMU */
+static void arm_smmu_viommu_inv_range(struct arm_smmu_viommu *viommu,
+				      unsigned long iova, size_t size,
+				      size_t granule, bool leaf)
+{
+	struct arm_smmu_cmdq_ent s2 = {
+		.opcode = CMDQ_OP_TLBI_S2_IPA,
+		.tlbi = {
+			.vmid = viommu->limits.vmid,
+			.leaf = leaf,
+		},
+	};
+	struct arm_smmu_cmdq_ent s1 = {
+		.opcode = CMDQ_OP_TLBI_NH_ALL,
 		.tlbi.vmid = viommu->limits.vmid,
 	};
 
-	arm_smmu_cmdq_issue_cmd_with_sync(viommu->smmu, &cmd);
+	__arm_smmu_tlb_inv_range(&s2, iova, size, granule, viommu->s2_parent);
+	arm_smmu_cmdq_issue_cmd_with_sync(viommu->smmu, &s1);
 }
 
 /**
@@ -185,16 +220,13 @@ static void arm_smmu_viommu_inv_vmid(struct arm_smmu_viommu *viommu, u8 opcode)
  *                                    parent from the TLBs
  * @s2_parent: The nest parent
  *
- * Its own VMID is the caller's business. Any context.
+ * With one CMD_SYNC. Its own VMID is the caller's business. Any context.
  */
 void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent)
 {
-	struct arm_smmu_viommu *viommu;
-
 	arm_smmu_nest_parent_mb();
 	rcu_read_lock();
-	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm)
-		arm_smmu_viommu_inv_vmid(viommu, CMDQ_OP_TLBI_S12_VMALL);
+	arm_smmu_nest_parent_inv_vmids(s2_parent);
 	rcu_read_unlock();
 }
 EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_all);
@@ -214,6 +246,11 @@ EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_all);
  * between: a walk that is on its way with the old stage 2 entry would bring such
  * an entry back.
  *
+ * That is two CMD_SYNCs in an RCU read-side critical section, and each can take a
+ * second if the queue is stuck. So with more than one vIOMMU, which is unusual, stage
+ * 2 entries of other addresses are given up too: a TLBI_S12_VMALL for each takes
+ * both stages, and one CMD_SYNC is enough for all.
+ *
  * The VMID of the nest parent itself is the caller's business, and so are the
  * ATCs afterwards. Any context.
  */
@@ -221,6 +258,7 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 				      unsigned long iova, size_t size,
 				      size_t granule, bool leaf)
 {
+	struct list_head *viommus = &s2_parent->viommus;
 	struct arm_smmu_viommu *viommu;
 
 	if (!size)
@@ -228,18 +266,12 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 
 	arm_smmu_nest_parent_mb();
 	rcu_read_lock();
-	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm) {
-		struct arm_smmu_cmdq_ent cmd = {
-			.opcode = CMDQ_OP_TLBI_S2_IPA,
-			.tlbi = {
-				.vmid = viommu->limits.vmid,
-				.leaf = leaf,
-			},
-		};
-
-		__arm_smmu_tlb_inv_range(&cmd, iova, size, granule, s2_parent);
-		arm_smmu_viommu_inv_vmid(viommu, CMDQ_OP_TLBI_NH_ALL);
-	}
+	viommu = list_first_or_null_rcu(viommus, struct arm_smmu_viommu, s2_elm);
+	if (viommu && list_next_or_null_rcu(viommus, &viommu->s2_elm,
+					    struct arm_smmu_viommu, s2_elm))
+		arm_smmu_nest_parent_inv_vmids(s2_parent);
+	else if (viommu)
+		arm_smmu_viommu_inv_range(viommu, iova, size, granule, leaf);
 	rcu_read_unlock();
 }
 EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_range);

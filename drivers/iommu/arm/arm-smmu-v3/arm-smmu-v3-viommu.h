@@ -25,7 +25,8 @@ struct arm_smmu_attach_state;
 
 /*
  * The most vIOMMUs on one nest parent. A VM needs one, as it has a nest parent for
- * each SMMU. An unmap in the parent invalidates for each in turn, without a break.
+ * each SMMU. An unmap in the parent invalidates for all of them, without a break: a
+ * command for each, and one CMD_SYNC. That many fit into one batch of the driver.
  */
 #define ARM_SMMU_NEST_PARENT_VIOMMUS	64
 
