@@ -478,7 +478,9 @@ static int arm_smmu_attach_dev_nested(struct iommu_domain *domain,
 	/*
 	 * Stage 1 means invalidations and events, and they need the vSID. An
 	 * attach that failed goes back to the domain that the group is on, and
-	 * that must not fail.
+	 * that must not fail. A device that joins a group later comes to the
+	 * group's domain in the same way, and goes without: nobody but the
+	 * VM's owner can have it, and its events reach nobody.
 	 */
 	if (arm_smmu_vste_translates(nested->vste) &&
 	    domain != iommu_get_domain_for_dev(dev)) {
