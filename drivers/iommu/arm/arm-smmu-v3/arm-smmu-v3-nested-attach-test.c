@@ -1054,6 +1054,13 @@ static void ats_test_inv_pasid(struct kunit *test)
 	struct ats_test *t = ats_setup(test, &conf);
 	u64 ssid, host[2];
 
+	/* A device that has none must not be sent one */
+	KUNIT_EXPECT_EQ(test, 0,
+			ats_inv(test, t, CMDQ_0_SSV | CMDQ_ATC_0_GLOBAL |
+					 FIELD_PREP(CMDQ_ATC_0_SSID, 5), 0, host));
+	KUNIT_EXPECT_EQ(test, host[0], TEST_ATC_INV);
+
+	t->d->master.ssid_bits = conf.ssid_bits;
 	for (ssid = 0; ssid < 16; ssid++) {
 		u64 w0 = CMDQ_0_SSV | FIELD_PREP(CMDQ_ATC_0_SSID, ssid);
 

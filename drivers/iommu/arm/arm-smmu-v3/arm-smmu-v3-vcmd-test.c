@@ -18,6 +18,8 @@
 #define SID		0xfeed0117
 #define VSID_NO_ATS	0x80000001
 #define SID_NO_ATS	0x00000009
+#define VSID_NO_PASID	0x00abcdef
+#define SID_NO_PASID	0x0000ffff
 #define POISON		0xdeadbeefdeadbeefULL
 
 /* Values of ID register fields */
@@ -40,10 +42,13 @@ static bool vcmd_test_lookup(void *ctx, u32 vsid,
 	lookups->vsid = vsid;
 	switch (vsid) {
 	case VSID:
-		*target = (struct arm_smmu_vcmd_target){ SID, true };
+		*target = (struct arm_smmu_vcmd_target){ SID, true, true };
 		return true;
 	case VSID_NO_ATS:
 		*target = (struct arm_smmu_vcmd_target){ SID_NO_ATS, false };
+		return true;
+	case VSID_NO_PASID:
+		*target = (struct arm_smmu_vcmd_target){ SID_NO_PASID, true };
 		return true;
 	default:
 		return false;
@@ -199,10 +204,16 @@ static bool vcmd_oracle(const struct vcmd_hw *hw, const u64 in[2], u64 out[2])
 	if (!is_tlbi) {
 		u32 vsid = in[0] >> 32;
 
-		if (vsid != VSID && (vsid != VSID_NO_ATS || op == 0x40))
+		if (vsid != VSID && vsid != VSID_NO_PASID &&
+		    (vsid != VSID_NO_ATS || op == 0x40))
 			return false;
 		out[0] &= 0xffffffff;
-		out[0] |= (u64)(vsid == VSID ? SID : SID_NO_ATS) << 32;
+		out[0] |= (u64)(vsid == VSID	    ? SID :
+				vsid == VSID_NO_ATS ? SID_NO_ATS :
+						      SID_NO_PASID) << 32;
+		/* SSV, Global, SubstreamID: nothing of it to the device */
+		if (op == 0x40 && vsid == VSID_NO_PASID)
+			out[0] &= ~0x00000000fffffa00ULL;
 	}
 	return true;
 }
@@ -285,6 +296,13 @@ static void vcmd_test_examples(struct kunit *test)
 		  { 0xfeed011700005a40, 0x1003 } },
 		{ &vcmd_hw_all, { 0x00000042ffffea40, 0x1003 }, 0,
 		  { 0xfeed0117ffffea40, 0x1003 } },
+		/* A device that must not be sent one */
+		{ &vcmd_hw_all, { 0x00abcdef00005a40, 0x1003 }, 0,
+		  { 0x0000ffff00000040, 0x1003 } },
+		{ &vcmd_hw_all, { 0x00abcdefffffe840, 0x34 }, 0,
+		  { 0x0000ffff00000040, 0x34 } },
+		{ &vcmd_hw_all, { 0x00abcdef00001005, 0 }, 0,
+		  { 0x0000ffff00001005, 0 } },
 		/* What real SMMUs refuse */
 		{ &vcmd_hw_all, { 0x0000004200000405, 0 }, ILL },	/* SSec */
 		{ &vcmd_hw_all, { 0x0000004200000406, 0 }, ILL },
@@ -394,6 +412,7 @@ static const u64 vcmd_legal[][2] = {
 	{ (u64)VSID << 32 | 0x40, 0x34 },
 	{ (u64)VSID << 32 | 0x1840, 0x0000ffff12345000 },
 	{ (u64)VSID << 32 | 0xfffffa40, 0xfffffffffffff033 },
+	{ (u64)VSID_NO_PASID << 32 | 0xfffffa40, 0xfffffffffffff033 },
 };
 
 /* Each of the 128 bits, and each pair of them, of each legal command */
@@ -616,23 +635,26 @@ static void vcmd_test_array(struct kunit *test)
 						  &lookups, cmds[0], 0));
 }
 
-/* Two commands in an array become what each becomes alone */
+/*
+ * Commands in an array become what each becomes alone: twice the same, so that the
+ * check does not look at all of it again, and then another
+ */
 static bool vcmd_compare_array(struct kunit *test, const struct vcmd_hw *hw,
 			       const struct arm_smmu_vcmd_limits *limits,
 			       const u64 first[2], u64 w0, u64 w1)
 {
-	u64 cmds[4] = { first[0], first[1], w0, w1 };
-	u64 want[4] = { first[0], first[1], w0, w1 };
+	u64 cmds[6] = { first[0], first[1], first[0], first[1], w0, w1 };
+	u64 want[6];
 	struct vcmd_lookups lookups = {};
 	unsigned int good, n;
 
-	n = vcmd_oracle(hw, first, want);
-	if (n)
-		n += vcmd_oracle(hw, cmds + 2, want + 2);
+	for (n = 0; n < 3; n++)
+		if (!vcmd_oracle(hw, cmds + 2 * n, want + 2 * n))
+			break;
 	/* Left alone */
 	memcpy(want + 2 * n, cmds + 2 * n, sizeof(want) - n * 2 * sizeof(u64));
 	good = arm_smmu_vcmd_check_array(limits, vcmd_test_lookup, &lookups,
-					 cmds, 2);
+					 cmds, 3);
 	if (good == n && !memcmp(cmds, want, sizeof(cmds)))
 		return true;
 
@@ -641,7 +663,7 @@ static bool vcmd_compare_array(struct kunit *test, const struct vcmd_hw *hw,
 	return false;
 }
 
-/* A legal command, and then one that differs in a bit, and in its address maybe */
+/* Legal commands, and then one that differs in a bit, and in its address maybe */
 static void vcmd_test_alike(struct kunit *test)
 {
 	static const u64 address[] = { 0, 0x1000, 0xfffffffffffff000 };

@@ -12,12 +12,14 @@
  *    CERROR_ILL (IHI 0070, sections 4.1.3 and 7.1),
  *  - carries the VMID of the vIOMMU if it has a VMID, and the StreamID of one of
  *    the vIOMMU's devices if it has a StreamID,
+ *  - sends a device nothing that it was not made for: no ATC_INV without ATS, and
+ *    none with a PASID without those,
  *  - has the effect on this guest's translations that the guest asked for.
  *
  * All others are CERROR_ILL, as the guest would see from an SMMU of its own that
- * checks everything. What the architecture says is IGNORED is cleared instead:
- * a guest may leave anything there. Addresses are not checked, an odd one only
- * has odd effects on the guest itself.
+ * checks everything. What the architecture says is IGNORED is cleared instead: a
+ * guest may leave anything there. So is the PASID of an ATC_INV for a device without.
+ * Addresses are not checked, an odd one only has odd effects on the guest itself.
  *
  * "Word 0" and "word 1" are bits 63:0 and 127:64 of a command. "Guest" is the
  * command as it comes, "host" the one for the physical queue.
@@ -292,6 +294,9 @@ arm_smmu_vcmd_convert_stream(const struct arm_smmu_vcmd_limits *limits,
 		return false;
 	if ((checks & VCMD_CHECK_ATC) && !target.ats)
 		return false;
+	/* What has no PASIDs has nothing in its ATC that is tagged with one */
+	if ((checks & VCMD_CHECK_ATC) && !target.pasid)
+		w0 &= ~(CMDQ_0_SSV | CMDQ_ATC_0_GLOBAL | CMDQ_ATC_0_SSID);
 
 	w0 &= ~CMDQ_CFGI_0_SID;
 	host[0] = w0 | FIELD_PREP(CMDQ_CFGI_0_SID, target.sid);

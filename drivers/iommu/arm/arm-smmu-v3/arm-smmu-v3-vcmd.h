@@ -66,10 +66,14 @@ struct arm_smmu_vcmd_limits {
  * @sid: Physical StreamID
  * @ats: The device behind it can do ATS. An ATC_INV for any other device would
  *       wait for an answer that never comes.
+ * @pasid: PASIDs are enabled in it. A request with a PASID makes a port of any other
+ *         device report a malformed packet, by default a fatal error, and the
+ *         recovery from that resets all that is below the port.
  */
 struct arm_smmu_vcmd_target {
 	u32 sid;
 	bool ats;
+	bool pasid;
 };
 
 /**

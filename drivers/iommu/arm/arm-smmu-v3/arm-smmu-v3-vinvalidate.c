@@ -136,6 +136,7 @@ static bool arm_smmu_vinv_lookup(void *ctx, u32 vsid,
 		streams->vsid = vsid;
 		streams->target.sid = vdev->sid;
 		streams->target.ats = arm_smmu_vinv_has_ats(vdev->master);
+		streams->target.pasid = vdev->master->ssid_bits;
 	}
 
 	*target = streams->target;

@@ -7,7 +7,8 @@
  *    1 alone and the same ID registers, would take it and it names no device but
  *    the guest's,
  *  - the physical SMMU takes what it is turned into, which bears the vIOMMU's VMID
- *    or the StreamID of the device, and means the same otherwise,
+ *    or the StreamID of the device, and means the same otherwise, but that a device
+ *    without PASIDs is sent none,
  *  - a refused command changes nothing.
  */
 #include "fuzz.h"
@@ -20,6 +21,7 @@ struct input {
 	u32 idr0, idr1, idr3, idr5;
 	u16 vmid;
 	u16 ats;		/* Bit n: vSID n can do ATS */
+	u16 pasid;		/* and has PASIDs */
 	u64 cmds[8][2];
 };
 
@@ -96,6 +98,7 @@ static bool lookup(void *ctx, u32 vsid, struct arm_smmu_vcmd_target *target)
 		return false;
 	target->sid = SID(vsid);
 	target->ats = (in->ats >> vsid) & 1;
+	target->pasid = (in->pasid >> vsid) & 1;
 	return true;
 }
 
@@ -139,10 +142,10 @@ static bool one(struct input *in, const struct arm_smmu_vcmd_limits *limits,
 	if (names) {
 		must(host[0] >> 32 == SID(vsid), "StreamID");
 		same = 0xffffffff;
-		if (op == 0x40 && !field(cmd, 11, 11)) {
-			must(!field(host, 31, 12) && !field(host, 9, 9),
+		if (op == 0x40 && (!field(cmd, 11, 11) || !(in->pasid >> vsid & 1))) {
+			must(!field(host, 31, 11) && !field(host, 9, 9),
 			     "left of a SubstreamID");
-			same = 0xdff;
+			same = 0x5ff;
 		}
 	} else {
 		must(field(host, 47, 32) == in->vmid, "VMID");
@@ -218,6 +221,7 @@ static size_t vcmd_generate(struct rnd_state *rnd, uint8_t *data, size_t max)
 		.idr5 = rand64(rnd),
 		.vmid = rand64(rnd),
 		.ats = rand64(rnd),
+		.pasid = rand64(rnd),
 	};
 	unsigned int i;
 
