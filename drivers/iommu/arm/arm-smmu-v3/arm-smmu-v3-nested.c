@@ -20,7 +20,9 @@
  * Invariants
  *  - An unmap in the nest parent returns when no TLB entry of any VMID above and
  *    no ATC holds the translation: neither stage 2 entries nor those that
- *    combine both stages. See __arm_smmu_nest_parent_inv_range().
+ *    combine both stages. See __arm_smmu_nest_parent_inv_range(). If the command
+ *    queue is stuck it returns after a second and they go later, as on every
+ *    domain of the driver.
  *  - A VMID has no TLB entry when it is given to another.
  *  - A stream whose STE translates stage 1 has stage 2 on: nothing that a guest
  *    writes anywhere is ever taken as a physical address.
