@@ -3,6 +3,8 @@
  * Nested HWPTs on a vIOMMU: what makes one, which device may be attached, and page
  * faults.
  */
+#include <pthread.h>
+
 #include "viommu_utils.h"
 
 FIXTURE(hwpt)
@@ -653,6 +655,70 @@ TEST_F(iopf, closed)
 	EXPECT_ANSWERS(DONE(4));
 }
 
+struct faulter {
+	struct vi_env *env;
+	unsigned int triggered;
+	int error;
+	bool stop;
+};
+
+static void *trigger_iopfs(void *arg)
+{
+	struct faulter *faulter = arg;
+
+	while (!__atomic_load_n(&faulter->stop, __ATOMIC_ACQUIRE)) {
+		if (trigger_iopf(faulter->env, faulter->triggered)) {
+			__atomic_store_n(&faulter->error, errno,
+					 __ATOMIC_RELEASE);
+			break;
+		}
+		__atomic_add_fetch(&faulter->triggered, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Faults that come while the file is closed have one answer too */
+TEST_F_TIMEOUT(iopf, close_races_faults, 120)
+{
+	struct vi_env *env = &self->env;
+	__u64 end = vi_now_us() + 3000000;
+
+	while (vi_now_us() < end) {
+		__u32 before = vi_num_iopf_answers(env->fd, 0);
+		struct faulter faulter = { .env = env };
+		__u32 fault2_id, fault2_fd, nested2_id;
+		struct iommu_hwpt_pgfault fault;
+		pthread_t thread;
+
+		ASSERT_EQ(0, _test_ioctl_fault_alloc(env->fd, &fault2_id,
+						     &fault2_fd));
+		ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id,
+					     self->viommu_id,
+					     IOMMU_HWPT_FAULT_ID_VALID,
+					     fault2_id, &nested2_id));
+		ASSERT_EQ(0, attach(env, &env->dev, nested2_id));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, trigger_iopfs,
+					    &faulter));
+		while (__atomic_load_n(&faulter.triggered, __ATOMIC_ACQUIRE) < 2 &&
+		       !__atomic_load_n(&faulter.error, __ATOMIC_ACQUIRE))
+			;
+		ASSERT_EQ(sizeof(fault),
+			  read(fault2_fd, &fault, sizeof(fault)));
+		ASSERT_EQ(0, close(fault2_fd));
+		__atomic_store_n(&faulter.stop, true, __ATOMIC_RELEASE);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, faulter.error);
+		/* The attach finds nothing to answer */
+		ASSERT_EQ(faulter.triggered,
+			  vi_num_iopf_answers(env->fd, 0) - before);
+		ASSERT_EQ(0, attach(env, &env->dev, self->nested_id));
+		DESTROY(nested2_id);
+		DESTROY(fault2_id);
+		ASSERT_EQ(faulter.triggered,
+			  vi_num_iopf_answers(env->fd, 0) - before);
+	}
+}
+
 /* The file of the fault queue keeps everything, and takes everything with it */
 TEST_F(iopf, iommufd_closed_first)
 {
@@ -694,6 +760,37 @@ TEST_F(iopf, refused_attach)
 	ASSERT_EQ(0, trigger_iopf(env, 2));
 	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
 	EXPECT_NO_ANSWER();
+}
+
+/* Also those that it has meanwhile: it never left */
+TEST_F(iopf, fault_at_refused_attach)
+{
+	struct vi_env *env = &self->env;
+	__u32 viommu2_id, nested2_id;
+	struct iommu_hwpt_pgfault fault;
+	struct vi_dev other;
+
+	VI_SELFTEST_VIOMMU(env, &viommu2_id);
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, viommu2_id,
+				     IOMMU_HWPT_FAULT_ID_VALID, self->fault_id,
+				     &nested2_id));
+	vi_add_dev(_metadata, env, MOCK_FLAGS_DEVICE_ATTACH_IOPF, &other);
+	ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id, other.dev_id,
+				      VI_SID_B, NULL));
+	ASSERT_EQ(0, attach(env, &other, self->nested_id));
+	EXPECT_ANSWERS(REFUSED(MOCK_ATTACH_IOPF_GRPID));
+
+	EXPECT_ERRNO(ENOENT, attach(env, &other, nested2_id));
+	EXPECT_NO_ANSWER();
+	DESTROY(nested2_id);
+	ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault, sizeof(fault)));
+	EXPECT_EQ(other.dev_id, fault.dev_id);
+	EXPECT_EQ(MOCK_ATTACH_IOPF_GRPID, fault.grpid);
+	ASSERT_EQ(0, vi_trigger_iopf(env->fd, other.dev_id, 1, 0));
+	ASSERT_LT(0, respond(self->fault_fd, fault.cookie));
+	EXPECT_ANSWERS(DONE(MOCK_ATTACH_IOPF_GRPID));
+	DESTROY(other.stdev_id);
+	EXPECT_ANSWERS(REFUSED(1));
 }
 
 /*
