@@ -72,6 +72,30 @@ struct iommu_viommu_event_selftest {
 /* A group of page faults has at most this many besides its last one */
 #define MOCK_IOPF_PARTIAL_MAX 16
 
+/**
+ * struct iommu_test_report_iopf - Have a group of page faults
+ *                                 (IOMMU_TEST_OP_REPORT_IOPF)
+ * @dev_id: The device
+ * @pasid: PASID of the faults
+ * @grpid: Number of the group
+ * @perm: What was to be done with the pages, IOMMU_FAULT_PERM_*
+ * @partial: How many faults come before the last one, each a page below the next
+ * @__reserved: Not looked at
+ * @addr: Address of the last fault
+ *
+ * Unlike IOMMU_TEST_OP_TRIGGER_IOPF this tells what the report of the faults has
+ * returned, and may come while the device is attached or detached.
+ */
+struct iommu_test_report_iopf {
+	__u32 dev_id;
+	__u32 pasid;
+	__u32 grpid;
+	__u32 perm;
+	__u32 partial;
+	__u32 __reserved;
+	__aligned_u64 addr;
+};
+
 /* The page fault of a device made with MOCK_FLAGS_DEVICE_ATTACH_IOPF */
 #define MOCK_ATTACH_IOPF_PASID 1
 #define MOCK_ATTACH_IOPF_GRPID 0xa77ac4

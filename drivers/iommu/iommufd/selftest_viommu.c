@@ -77,6 +77,7 @@ struct iommu_device *mock_viommu_probe_device(struct device *dev,
 		return ERR_PTR(-ENOMEM);
 	for (i = 0; i != MOCK_DEV_CACHE_NUM; i++)
 		vmdev->cache[i] = IOMMU_TEST_DEV_CACHE_DEFAULT;
+	init_rwsem(&vmdev->iopf_rwsem);
 	dev_iommu_priv_set(dev, vmdev);
 
 	if (mock_dev_flags(dev) & MOCK_FLAGS_DEVICE_OTHER_IOMMU)
@@ -189,28 +190,13 @@ void mock_viommu_page_response(struct device *dev, struct iopf_fault *event,
 	mock_viommu_dev(dev)->iopf_answers++;
 }
 
-/*
- * Report a group of page faults, of which @event is the last one. @partial others
- * come before it, each a page below the next.
- */
-int mock_viommu_report_iopf(struct device *dev, struct iopf_fault *event,
-			    u32 partial)
+/* A report that began before has found the domain that the device was on before */
+void mock_viommu_fault_sync(struct device *dev)
 {
-	struct iopf_fault before = *event;
-	int rc;
+	struct mock_viommu_dev *vmdev = mock_viommu_dev(dev);
 
-	if (partial > MOCK_IOPF_PARTIAL_MAX)
-		return -EINVAL;
-
-	before.fault.prm.flags &= ~IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
-	before.fault.prm.addr -= (u64)partial * PAGE_SIZE;
-	while (partial--) {
-		rc = iommu_report_device_fault(dev, &before);
-		if (rc)
-			return rc;
-		before.fault.prm.addr += PAGE_SIZE;
-	}
-	return iommu_report_device_fault(dev, event);
+	down_write(&vmdev->iopf_rwsem);
+	up_write(&vmdev->iopf_rwsem);
 }
 
 static int
@@ -403,6 +389,46 @@ int iommufd_test_trigger_vevent(struct iommufd_ucmd *ucmd,
 
 	/* A full queue has counted the event, its reader learns of the loss */
 	return rc == -ENOSPC ? 0 : rc;
+}
+
+int iommufd_test_report_iopf(struct iommufd_ucmd *ucmd,
+			     struct iommu_test_cmd *cmd)
+{
+	struct iommu_test_report_iopf *report = &cmd->report_iopf;
+	struct iopf_fault event = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm.pasid = report->pasid,
+		.fault.prm.grpid = report->grpid,
+		.fault.prm.perm = report->perm,
+		.fault.prm.addr = report->addr - (u64)report->partial * PAGE_SIZE,
+	};
+	struct mock_viommu_dev *vmdev;
+	struct iommufd_device *idev;
+	u32 i;
+	int rc;
+
+	if (report->partial > MOCK_IOPF_PARTIAL_MAX)
+		return -EINVAL;
+	if (report->pasid != IOMMU_NO_PASID)
+		event.fault.prm.flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+
+	idev = iommufd_test_get_mock_dev(ucmd, report->dev_id);
+	if (IS_ERR(idev))
+		return PTR_ERR(idev);
+	vmdev = mock_viommu_dev(idev->dev);
+
+	down_read(&vmdev->iopf_rwsem);
+	for (i = 0; i <= report->partial; i++) {
+		if (i == report->partial)
+			event.fault.prm.flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+		rc = iommu_report_device_fault(idev->dev, &event);
+		if (rc)
+			break;
+		event.fault.prm.addr += PAGE_SIZE;
+	}
+	up_read(&vmdev->iopf_rwsem);
+	iommufd_put_object(ucmd->ictx, &idev->obj);
+	return rc;
 }
 
 int iommufd_test_iopf_answer(struct iommufd_ucmd *ucmd,

@@ -9,6 +9,7 @@
 #define __IOMMUFD_SELFTEST_VIOMMU_H
 
 #include <linux/rcupdate.h>
+#include <linux/rwsem.h>
 #include <linux/types.h>
 
 #include "iommufd_private.h"
@@ -35,12 +36,14 @@ struct iopf_fault;
  *         a time.
  * @vdev: The device's vDEVICE. Readers use RCU, the iommufd's vDEVICE lock
  *        serialises the writers.
+ * @iopf_rwsem: Held, as a reader, by who reports a page fault
  * @iopf_answers: How many answers to page faults the device was given, under the
  *                lock of those that are remembered
  */
 struct mock_viommu_dev {
 	u32 cache[MOCK_DEV_CACHE_NUM];
 	struct iommufd_vdevice __rcu *vdev;
+	struct rw_semaphore iopf_rwsem;
 	u32 iopf_answers;
 };
 
@@ -61,12 +64,13 @@ const struct iommufd_viommu_ops *mock_viommu_ops(struct device *dev,
 int mock_viommu_attach_dev(struct iommu_domain *domain, struct device *dev);
 void mock_viommu_page_response(struct device *dev, struct iopf_fault *event,
 			       struct iommu_page_response *response);
-int mock_viommu_report_iopf(struct device *dev, struct iopf_fault *event,
-			    u32 partial);
+void mock_viommu_fault_sync(struct device *dev);
 int iommufd_test_dev_check_cache(struct iommufd_ucmd *ucmd,
 				 struct iommu_test_cmd *cmd);
 int iommufd_test_trigger_vevent(struct iommufd_ucmd *ucmd,
 				struct iommu_test_cmd *cmd);
+int iommufd_test_report_iopf(struct iommufd_ucmd *ucmd,
+			     struct iommu_test_cmd *cmd);
 int iommufd_test_iopf_answer(struct iommufd_ucmd *ucmd,
 			     struct iommu_test_cmd *cmd);
 

@@ -187,18 +187,18 @@ static int vi_trigger_iopf(int fd, __u32 dev_id, __u32 grpid, __u32 partial)
 {
 	struct iommu_test_cmd cmd = {
 		.size = sizeof(cmd),
-		.op = IOMMU_TEST_OP_TRIGGER_IOPF,
-		.trigger_iopf = {
+		.op = IOMMU_TEST_OP_REPORT_IOPF,
+		.report_iopf = {
 			.dev_id = dev_id,
 			.pasid = VI_IOPF_PASID,
 			.grpid = grpid,
 			.perm = IOMMU_PGFAULT_PERM_READ,
-			.addr = VI_IOPF_ADDR,
 			.partial = partial,
+			.addr = VI_IOPF_ADDR,
 		},
 	};
 
-	return ioctl(fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_TRIGGER_IOPF), &cmd);
+	return ioctl(fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_REPORT_IOPF), &cmd);
 }
 
 /* The answer to a page fault before the last @index ones; ENOENT if there is none */
