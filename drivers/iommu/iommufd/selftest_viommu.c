@@ -183,11 +183,12 @@ void mock_viommu_page_response(struct device *dev, struct iopf_fault *event,
 {
 	unsigned int pos;
 
-	guard(spinlock)(&mock_iopf_answers.lock);
+	spin_lock(&mock_iopf_answers.lock);
 	pos = mock_iopf_answers.num++ % MOCK_IOPF_ANSWERS;
 	mock_iopf_answers.last[pos].dev = dev;
 	mock_iopf_answers.last[pos].response = *response;
 	mock_viommu_dev(dev)->iopf_answers++;
+	spin_unlock(&mock_iopf_answers.lock);
 }
 
 /* A report that began before has found the domain that the device was on before */
