@@ -79,6 +79,15 @@
 /* A batch waits so long for abandoned slots to leave the queue, as it can't sleep */
 #define ARM_SMMU_CMDQ_GRACE_US		(10 * USEC_PER_MSEC)
 
+/**
+ * arm_smmu_cmdq_errors_init() - Get ready for batches whose errors are reported
+ * @smmu: The SMMU, before its command queue is enabled
+ *
+ * What it allocates goes with the device of the SMMU.
+ *
+ * Context: May sleep.
+ * Return: 0, or -ENOMEM
+ */
 int arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
@@ -229,6 +238,8 @@ static void arm_smmu_cmdq_abandon(struct arm_smmu_device *smmu,
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 	u32 n;
 
+	lockdep_assert_held(&errs->lock);
+
 	arm_smmu_cmdq_prune_abandoned(smmu);
 	n = errs->num_abandoned;
 	if (n == ARM_SMMU_CMDQ_ABANDONED_MAX)
@@ -287,6 +298,8 @@ static bool arm_smmu_cmdq_is_abandoned(struct arm_smmu_device *smmu, u32 slot)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 	u32 i;
+
+	lockdep_assert_held(&errs->lock);
 
 	for (i = 0; i < errs->num_abandoned; i++)
 		if (arm_smmu_cmdq_slot_in(smmu, slot, errs->abandoned[i].start,
@@ -897,6 +910,8 @@ static noinline bool arm_smmu_cmdq_range_abandon(struct arm_smmu_device *smmu,
 {
 	u32 gerrorn, code;
 	bool active = arm_smmu_cmdq_err_active(smmu, &gerrorn);
+
+	lockdep_assert_held(&smmu->cmdq_errors.lock);
 
 	/* Once more, as CMDQ_ERR may have become active since */
 	if (arm_smmu_cmdq_range_look(smmu, range))

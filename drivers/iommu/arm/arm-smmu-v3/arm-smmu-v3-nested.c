@@ -350,6 +350,8 @@ static void arm_smmu_nested_end_era(struct arm_smmu_master *master)
 	unsigned int i;
 	u64 pos, read;
 
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
 	pos = arm_smmu_nested_evt_pos(master->smmu, &read);
 	for (i = 0; i < master->num_streams; i++) {
 		u32 sid = master->streams[i].id;
@@ -364,7 +366,10 @@ static void arm_smmu_nested_end_era(struct arm_smmu_master *master)
 	}
 }
 
-/* An attach to a nested domain failed: as before arm_smmu_nested_enter() */
+/*
+ * An attach to a nested domain failed: as before arm_smmu_nested_enter(), but that the
+ * host's events that are not read yet are taken for those of a former guest.
+ */
 static void arm_smmu_nested_cancel(struct arm_smmu_master *master)
 {
 	if (!master->attached || master->attached->type != IOMMU_DOMAIN_NESTED)
@@ -561,8 +566,6 @@ arm_smmu_domain_alloc_nested(struct iommufd_viommu *core, u32 flags,
 
 	if (flags)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (!user_data)
-		return ERR_PTR(-EINVAL);
 
 	ret = iommu_copy_struct_from_user(&arg, user_data,
 					  IOMMU_HWPT_DATA_ARM_SMMUV3, ste);

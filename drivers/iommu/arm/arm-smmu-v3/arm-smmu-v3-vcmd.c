@@ -39,13 +39,8 @@
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-vcmd.h"
 
-/* What the driver itself has no use for */
-#ifndef CMDQ_OP_TLBI_NH_ALL
-#define CMDQ_OP_TLBI_NH_ALL	0x10
-#endif
-#ifndef CMDQ_OP_TLBI_NH_VAA
+/* The driver itself has no use for it */
 #define CMDQ_OP_TLBI_NH_VAA	0x13
-#endif
 
 #define VCMD_IDR5_DS		BIT(7)
 #define VCMD_SSIDSIZE_MAX	20
