@@ -361,6 +361,23 @@ static void attach_test_streams_refused(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, xa_empty(&m->smmu.nested_sids));
 }
 
+/* A vSID has 32 bits, as the StreamID of a command and of an event has */
+static void attach_test_long_vsid(struct kunit *test)
+{
+	const u32 sid = TEST_SID;
+	struct nested_model *m = nested_model(test, &conf_plain);
+	struct nested_model_dev *d = nested_model_dev(m, "arm-smmu-v3-vsid", &sid, 1);
+	struct iommu_domain *parent =
+		nested_model_parent(d, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	struct nested_model_viommu *v = nested_model_viommu(d, parent);
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, nested_model_vdev(v, d, BIT_ULL(32)));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			nested_model_vdev(v, d, BIT_ULL(32) | TEST_VSID));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&m->smmu.vdevs));
+	KUNIT_EXPECT_EQ(test, 0, nested_model_vdev(v, d, U32_MAX));
+}
+
 /* The vDEVICE may come late, while the device is on bypass or abort */
 static void attach_test_late_vdev(struct kunit *test)
 {
@@ -727,6 +744,7 @@ static void attach_test_other_smmu(struct kunit *test)
 static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_test_streams),
 	KUNIT_CASE(attach_test_streams_refused),
+	KUNIT_CASE(attach_test_long_vsid),
 	KUNIT_CASE(attach_test_late_vdev),
 	KUNIT_CASE(attach_test_revert),
 	KUNIT_CASE(attach_test_pasids),
