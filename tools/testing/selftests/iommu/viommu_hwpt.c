@@ -656,18 +656,21 @@ TEST_F(iopf, closed)
 }
 
 struct faulter {
-	struct vi_env *env;
+	int fd;
+	__u32 dev_id;
 	unsigned int triggered;
 	int error;
 	bool stop;
 };
 
+/* Until stopped, or the device is gone. EINVAL is for a device that waits for nobody. */
 static void *trigger_iopfs(void *arg)
 {
 	struct faulter *faulter = arg;
 
 	while (!__atomic_load_n(&faulter->stop, __ATOMIC_ACQUIRE)) {
-		if (trigger_iopf(faulter->env, faulter->triggered)) {
+		if (vi_trigger_iopf(faulter->fd, faulter->dev_id,
+				    faulter->triggered, 0) && errno != EINVAL) {
 			__atomic_store_n(&faulter->error, errno,
 					 __ATOMIC_RELEASE);
 			break;
@@ -675,6 +678,80 @@ static void *trigger_iopfs(void *arg)
 		__atomic_add_fetch(&faulter->triggered, 1, __ATOMIC_RELEASE);
 	}
 	return NULL;
+}
+
+static void wait_triggered(struct faulter *faulter, unsigned int num)
+{
+	while (__atomic_load_n(&faulter->triggered, __ATOMIC_ACQUIRE) < num &&
+	       !__atomic_load_n(&faulter->error, __ATOMIC_ACQUIRE))
+		;
+}
+
+/* Nobody reports to the HWPT that the device has left, when its faults are answered */
+TEST_F_TIMEOUT(iopf, replace_races_faults, 120)
+{
+	struct vi_env *env = &self->env;
+	struct faulter faulter = {
+		.fd = env->fd,
+		.dev_id = env->dev.dev_id,
+	};
+	__u32 fault2_id, fault2_fd, pt_ids[3], i;
+	__u64 end = vi_now_us() + 3000000;
+	pthread_t thread;
+
+	ASSERT_EQ(0, _test_ioctl_fault_alloc(env->fd, &fault2_id, &fault2_fd));
+	ASSERT_EQ(0, vi_nested_alloc(env->fd, env->dev.dev_id, self->viommu_id,
+				     IOMMU_HWPT_FAULT_ID_VALID, fault2_id,
+				     &pt_ids[0]));
+	pt_ids[1] = env->ioas_id;
+	pt_ids[2] = self->nested_id;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, trigger_iopfs, &faulter));
+	for (i = 0; vi_now_us() < end; i++) {
+		ASSERT_EQ(0, attach(env, &env->dev, pt_ids[i % 3]));
+		wait_triggered(&faulter, i);
+	}
+	ASSERT_EQ(0, attach(env, &env->dev, env->ioas_id));
+	__atomic_store_n(&faulter.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, faulter.error);
+	EXPECT_LT(10, i);
+	EXPECT_EQ(faulter.triggered,
+		  vi_num_iopf_answers(env->fd, env->dev.dev_id));
+	EXPECT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+	EXPECT_EQ(0, vi_poll(fault2_fd, POLLIN));
+	ASSERT_EQ(0, close(fault2_fd));
+}
+
+/* The same with a device that goes */
+TEST_F_TIMEOUT(iopf, device_gone_races_faults, 120)
+{
+	struct vi_env *env = &self->env;
+	__u64 end = vi_now_us() + 3000000;
+
+	while (vi_now_us() < end) {
+		__u32 before = vi_num_iopf_answers(env->fd, 0), vdev_id;
+		struct faulter faulter = { .fd = env->fd };
+		pthread_t thread;
+		struct vi_dev dev;
+
+		vi_add_dev(_metadata, env, 0, &dev);
+		ASSERT_EQ(0, vi_vdevice_alloc(env->fd, self->viommu_id,
+					      dev.dev_id, VI_SID_B, &vdev_id));
+		ASSERT_EQ(0, attach(env, &dev, self->nested_id));
+		faulter.dev_id = dev.dev_id;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, trigger_iopfs,
+					    &faulter));
+		wait_triggered(&faulter, 2);
+		DESTROY(dev.stdev_id);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(ENOENT, faulter.error);
+		EXPECT_LE(2, faulter.triggered);
+		ASSERT_EQ(faulter.triggered,
+			  vi_num_iopf_answers(env->fd, 0) - before);
+		ASSERT_EQ(0, vi_poll(self->fault_fd, POLLIN));
+		DESTROY(vdev_id);
+	}
 }
 
 /* Faults that come while the file is closed have one answer too */
@@ -685,7 +762,10 @@ TEST_F_TIMEOUT(iopf, close_races_faults, 120)
 
 	while (vi_now_us() < end) {
 		__u32 before = vi_num_iopf_answers(env->fd, 0);
-		struct faulter faulter = { .env = env };
+		struct faulter faulter = {
+			.fd = env->fd,
+			.dev_id = env->dev.dev_id,
+		};
 		__u32 fault2_id, fault2_fd, nested2_id;
 		struct iommu_hwpt_pgfault fault;
 		pthread_t thread;
@@ -699,9 +779,7 @@ TEST_F_TIMEOUT(iopf, close_races_faults, 120)
 		ASSERT_EQ(0, attach(env, &env->dev, nested2_id));
 		ASSERT_EQ(0, pthread_create(&thread, NULL, trigger_iopfs,
 					    &faulter));
-		while (__atomic_load_n(&faulter.triggered, __ATOMIC_ACQUIRE) < 2 &&
-		       !__atomic_load_n(&faulter.error, __ATOMIC_ACQUIRE))
-			;
+		wait_triggered(&faulter, 2);
 		ASSERT_EQ(sizeof(fault),
 			  read(fault2_fd, &fault, sizeof(fault)));
 		ASSERT_EQ(0, close(fault2_fd));
