@@ -799,8 +799,9 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_sleep);
  * arm_smmu_cmdq_await_abandoned() - Let abandoned slots leave the queue
  * @smmu: The SMMU
  *
- * For who is about to issue a reported batch, which is not added before. Another
- * VM's device may just be slow: this waits for it as long as its own VM did.
+ * For who is about to issue a reported batch, which is not added before, and for who
+ * has to know that a command of the host's is executed. Another VM's device may just
+ * be slow: this waits for it as long as its own VM did.
  *
  * Context: May sleep. Returns early when the caller is being killed.
  */

@@ -1284,6 +1284,9 @@ static void unmap_test_page(struct kunit *test)
 	from = unmap(test, t, t->parent, SZ_4K, SZ_4K);
 	unmap_expect_ipas(test, t, from, 0, 2);
 	unmap_expect(test, t, from, 1, UNMAP_IOVA);
+
+	/* The queue may be stuck, which must not keep RCU's grace periods from ending */
+	KUNIT_EXPECT_EQ(test, t->m->cmds_in_rcu, 0);
 }
 
 /* A table goes with its pages: first that, as its memory is about to be free, then they */

@@ -8,6 +8,7 @@
 #include <linux/io.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
@@ -31,6 +32,9 @@ static struct arm_smmu_cmdq *model_command(struct arm_smmu_device *smmu,
 {
 	struct nested_model *m = container_of(smmu, struct nested_model, smmu);
 
+	/* Lockdep knows, if there is */
+	if (debug_lockdep_rcu_enabled() && rcu_read_lock_held())
+		m->cmds_in_rcu++;
 	if (ent->opcode == CMDQ_OP_CFGI_STE) {
 		m->ste_looks++;
 		m->ste_invalid += !(nested_model_ste(m, ent->cfgi.sid, 0) &

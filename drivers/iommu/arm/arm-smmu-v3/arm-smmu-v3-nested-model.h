@@ -54,6 +54,8 @@ struct nested_model_conf {
  * @uaddr: User memory for the VMM's structures
  * @ste_looks: How often the SMMU was told to look at an STE again
  * @ste_invalid: and found it invalid
+ * @cmds_in_rcu: How often commands were about to be issued in an RCU read-side critical
+ *               section
  */
 struct nested_model {
 	struct arm_smmu_device smmu;
@@ -62,6 +64,7 @@ struct nested_model {
 	unsigned long uaddr;
 	unsigned int ste_looks;
 	unsigned int ste_invalid;
+	unsigned int cmds_in_rcu;
 };
 
 /*

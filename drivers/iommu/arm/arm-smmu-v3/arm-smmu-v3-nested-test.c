@@ -498,9 +498,8 @@ static void parent_test_all(struct kunit *test)
 }
 
 /*
- * As many vIOMMUs as can be: one CMD_SYNC for all of them. The caller is in an RCU
- * read-side critical section meanwhile, and with a queue that is stuck a CMD_SYNC
- * takes a second.
+ * As many vIOMMUs as can be: one CMD_SYNC for all of them. With a queue that is stuck
+ * it takes a second, with interrupts off.
  */
 static void parent_test_many(struct kunit *test)
 {

@@ -143,7 +143,8 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nest_parent_join);
  * arm_smmu_nest_parent_leave() - Undo arm_smmu_nest_parent_join()
  * @viommu: The vIOMMU, whose VMID no STE has any more
  *
- * Returns when no unmap uses the vIOMMU any more. May sleep.
+ * Returns when no unmap looks at the vIOMMU any more. May sleep. A command with its
+ * VMID can still come.
  */
 void arm_smmu_nest_parent_leave(struct arm_smmu_viommu *viommu)
 {
@@ -173,9 +174,18 @@ static void arm_smmu_nest_parent_mb(void)
 }
 
 /*
- * Everything of all vIOMMUs, both stages at once, with one CMD_SYNC: the caller
- * keeps others from running, and a queue that is stuck costs it a second for each
- * CMD_SYNC. The commands are on the stack, and should not stay there any longer.
+ * The queue may be stuck, and then each CMD_SYNC takes a second and room for a command
+ * takes forever. So nobody waits for it in an RCU read-side critical section. What was
+ * read of a vIOMMU there is its VMID, which may be another's by the time of the
+ * command: that one loses its TLB entries, and no more.
+ */
+
+/* No command is issued while they are being collected */
+static_assert(ARM_SMMU_NEST_PARENT_VIOMMUS <= CMDQ_BATCH_ENTRIES);
+
+/*
+ * Everything of all vIOMMUs, both stages at once, with one CMD_SYNC. The commands are
+ * on the stack, and should not stay there any longer.
  */
 static noinline void
 arm_smmu_nest_parent_inv_vmids(struct arm_smmu_domain *s2_parent)
@@ -188,33 +198,36 @@ arm_smmu_nest_parent_inv_vmids(struct arm_smmu_domain *s2_parent)
 	struct arm_smmu_viommu *viommu;
 
 	arm_smmu_cmdq_batch_init(smmu, &cmds, &cmd);
+	rcu_read_lock();
 	list_for_each_entry_rcu(viommu, &s2_parent->viommus, s2_elm) {
 		cmd.tlbi.vmid = viommu->limits.vmid;
 		arm_smmu_cmdq_batch_add(smmu, &cmds, &cmd);
 	}
+	rcu_read_unlock();
 	if (cmds.num)
 		arm_smmu_cmdq_batch_submit(smmu, &cmds);
 }
 
-/* A range of the only vIOMMU */
-static void arm_smmu_viommu_inv_range(struct arm_smmu_viommu *viommu,
-				      unsigned long iova, size_t size,
-				      size_t granule, bool leaf)
+/* A range, and all that has stage 1, of the only vIOMMU */
+static void arm_smmu_nest_parent_inv_vmid_range(struct arm_smmu_domain *s2_parent,
+						u16 vmid, unsigned long iova,
+						size_t size, size_t granule,
+						bool leaf)
 {
 	struct arm_smmu_cmdq_ent s2 = {
 		.opcode = CMDQ_OP_TLBI_S2_IPA,
 		.tlbi = {
-			.vmid = viommu->limits.vmid,
+			.vmid = vmid,
 			.leaf = leaf,
 		},
 	};
 	struct arm_smmu_cmdq_ent s1 = {
 		.opcode = CMDQ_OP_TLBI_NH_ALL,
-		.tlbi.vmid = viommu->limits.vmid,
+		.tlbi.vmid = vmid,
 	};
 
-	__arm_smmu_tlb_inv_range(&s2, iova, size, granule, viommu->s2_parent);
-	arm_smmu_cmdq_issue_cmd_with_sync(viommu->smmu, &s1);
+	__arm_smmu_tlb_inv_range(&s2, iova, size, granule, s2_parent);
+	arm_smmu_cmdq_issue_cmd_with_sync(s2_parent->smmu, &s1);
 }
 
 /**
@@ -227,9 +240,7 @@ static void arm_smmu_viommu_inv_range(struct arm_smmu_viommu *viommu,
 void __arm_smmu_nest_parent_inv_all(struct arm_smmu_domain *s2_parent)
 {
 	arm_smmu_nest_parent_mb();
-	rcu_read_lock();
 	arm_smmu_nest_parent_inv_vmids(s2_parent);
-	rcu_read_unlock();
 }
 EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_all);
 
@@ -248,10 +259,9 @@ EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_all);
  * between: a walk that is on its way with the old stage 2 entry would bring such
  * an entry back.
  *
- * That is two CMD_SYNCs in an RCU read-side critical section, and each can take a
- * second if the queue is stuck. So with more than one vIOMMU, which is unusual, stage
- * 2 entries of other addresses are given up too: a TLBI_S12_VMALL for each takes
- * both stages, and one CMD_SYNC is enough for all.
+ * That is two CMD_SYNCs, and there can be many vIOMMUs. So with more than one, which is
+ * unusual, stage 2 entries of other addresses are given up too: a TLBI_S12_VMALL for
+ * each takes both stages, and one CMD_SYNC is enough for all.
  *
  * The VMID of the nest parent itself is the caller's business, and so are the
  * ATCs afterwards. Any context.
@@ -262,6 +272,8 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 {
 	struct list_head *viommus = &s2_parent->viommus;
 	struct arm_smmu_viommu *viommu;
+	bool several = false;
+	u16 vmid = 0;
 
 	if (!size)
 		return;
@@ -269,12 +281,18 @@ void __arm_smmu_nest_parent_inv_range(struct arm_smmu_domain *s2_parent,
 	arm_smmu_nest_parent_mb();
 	rcu_read_lock();
 	viommu = list_first_or_null_rcu(viommus, struct arm_smmu_viommu, s2_elm);
-	if (viommu && list_next_or_null_rcu(viommus, &viommu->s2_elm,
-					    struct arm_smmu_viommu, s2_elm))
-		arm_smmu_nest_parent_inv_vmids(s2_parent);
-	else if (viommu)
-		arm_smmu_viommu_inv_range(viommu, iova, size, granule, leaf);
+	if (viommu) {
+		vmid = viommu->limits.vmid;
+		several = list_next_or_null_rcu(viommus, &viommu->s2_elm,
+						struct arm_smmu_viommu, s2_elm);
+	}
 	rcu_read_unlock();
+
+	if (several)
+		arm_smmu_nest_parent_inv_vmids(s2_parent);
+	else if (vmid)
+		arm_smmu_nest_parent_inv_vmid_range(s2_parent, vmid, iova, size,
+						    granule, leaf);
 }
 EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_nest_parent_inv_range);
 
