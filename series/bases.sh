@@ -22,9 +22,9 @@ versions() {
 	own_apt_versions "$SOURCE_PACKAGE" | awk '{ v = $1; sub(/~.*/, "", v) } !seen[v]++'
 }
 
-# The folders of what the series edits, with what is below them
+# The folders of what the series edits, with what is below them; files of the top
 folders() {
-	hooked_files | xargs -d '\n' dirname | sort -u |
+	hooked_files | sed 's,/[^/]*$,,' | sort -u |
 		awk 'NR == 1 || index($0, last "/") != 1 { print; last = $0 }'
 }
 

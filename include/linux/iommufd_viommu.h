@@ -39,6 +39,7 @@
 struct device;
 struct iommu_device;
 struct iommu_domain;
+struct iommu_group;
 struct iommu_user_data;
 struct iommu_user_data_array;
 struct iommufd_vdevice;
@@ -172,6 +173,7 @@ int iommufd_viommu_get_virt_id(struct iommufd_viommu *viommu,
 int iommufd_viommu_report_event(struct iommufd_viommu *viommu, u32 type,
 				const void *data, size_t len);
 int iommufd_viommu_report_loss(struct iommufd_viommu *viommu, u32 type);
+void iommufd_group_fault_sync(struct iommu_group *group);
 #else
 static inline struct iommufd_vdevice *
 iommufd_viommu_find_vdev(struct iommufd_viommu *viommu, u64 virt_id)
@@ -196,6 +198,10 @@ static inline int iommufd_viommu_report_loss(struct iommufd_viommu *viommu,
 					     u32 type)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void iommufd_group_fault_sync(struct iommu_group *group)
+{
 }
 #endif
 

@@ -81,28 +81,3 @@ void iommufd_fault_close(struct iommufd_fault *fault)
 	}
 	mutex_unlock(&fault->mutex);
 }
-
-static int fault_sync(struct device *dev, void *data)
-{
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-
-	if (ops->fault_sync)
-		ops->fault_sync(dev);
-	return 0;
-}
-
-/**
- * iommufd_group_fault_sync - Wait for page faults on their way to a fault queue
- * @group: A group whose attach handle was just removed or replaced
- *
- * Whoever reports a page fault looks up the attach handle of the group first, and
- * holds nothing that keeps it. When this returns, a fault that found the old one
- * is in the fault queue, for iommufd to answer, and the handle can be freed. That
- * is so without a fault queue too: the report looks at the handle to see that.
- *
- * Context: May sleep, takes the mutex of the group.
- */
-void iommufd_group_fault_sync(struct iommu_group *group)
-{
-	iommu_group_for_each_dev(group, NULL, fault_sync);
-}

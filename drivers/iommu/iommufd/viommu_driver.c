@@ -4,7 +4,9 @@
  * with iommufd a module.
  *
  * All is lookup by RCU: callers are interrupt threads and invalidation paths,
- * which must not wait for whoever makes or destroys an object.
+ * which must not wait for whoever makes or destroys an object. The last function is
+ * called where a handle leaves the IOMMU core, which iommufd's own callers differ in
+ * from one 6.12.y to the next.
  */
 #include <linux/export.h>
 #include <linux/iommu.h>
@@ -168,3 +170,28 @@ int iommufd_viommu_report_loss(struct iommufd_viommu *viommu, u32 type)
 	return rc;
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_viommu_report_loss, IOMMUFD);
+
+static int fault_sync(struct device *dev, void *data)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	if (ops->fault_sync)
+		ops->fault_sync(dev);
+	return 0;
+}
+
+/**
+ * iommufd_group_fault_sync - Wait for page faults on their way to a fault queue
+ * @group: A group whose attach handle was just removed or replaced
+ *
+ * Whoever reports a page fault looks up the attach handle of the group first, and
+ * holds nothing that keeps it. When this returns, a fault that found the old one
+ * is in the fault queue, for iommufd to answer, and the handle can be freed. That
+ * is so without a fault queue too: the report looks at the handle to see that.
+ *
+ * Context: May sleep, takes the mutex of the group.
+ */
+void iommufd_group_fault_sync(struct iommu_group *group)
+{
+	iommu_group_for_each_dev(group, NULL, fault_sync);
+}

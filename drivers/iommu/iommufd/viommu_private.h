@@ -152,7 +152,6 @@ int iommufd_invalidate(struct iommufd_ctx *ictx, u32 id,
 void iommufd_fault_delivered(struct iommufd_fault *fault, struct iopf_group *group)
 	__releases(&fault->lock);
 void iommufd_fault_close(struct iommufd_fault *fault);
-void iommufd_group_fault_sync(struct iommu_group *group);
 
 int iommufd_hw_info_input(const struct iommu_hw_info *cmd, u32 *type);
 int iommufd_hw_info_check_type(const struct iommu_hw_info *cmd, u32 type);
