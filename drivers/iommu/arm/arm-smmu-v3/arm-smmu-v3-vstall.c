@@ -28,7 +28,8 @@
  * takes that mutex, in arm_smmu_fault_sync(). So either the fault is in the queue
  * when iommufd empties that, or the decision sees the era. An attach changes the
  * era, takes that mutex, and only then does the IOMMU core get to know the fault
- * queue. So who decided before finds no fault queue of the guest.
+ * queue: iommu_{attach,replace}_group_handle() enter the handle last. So who decided
+ * before finds no fault queue of the guest.
  *
  * Sections 3.12, 4.7.1 and 7.3 of IHI 0070.
  */
