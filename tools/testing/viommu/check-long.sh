@@ -181,6 +181,9 @@ libfuzzer() {
 	may "libFuzzer" libfuzzer env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" fuzz
 }
 
+# Each class of bugs put back, and the tests that README.viommu has for it
+bugs() { may "known bugs put back" bugs-all env results="$results" "$here/bugs.sh"; }
+
 # What calls cost, on kernels without debugging; appends its own results
 bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
 
@@ -207,7 +210,8 @@ trace() {
 
 # What a part takes on two CPUs, if all has to be compiled; no need to begin with less
 declare -A takes=(
-	[kasan]=1500 [kcsan]=1200 [modules]=600 [matrix]=1500 [coccinelle]=120 [libfuzzer]=240
+	[kasan]=1500 [kcsan]=1200 [modules]=600 [matrix]=3000 [coccinelle]=120 [libfuzzer]=240
+	[bugs]=2400
 )
 
 # stop PID: it and what it has started
@@ -242,8 +246,8 @@ within() {
 }
 
 prepare check-long
-parts="kasan kcsan modules libfuzzer qemu trace"
-[ -z "$SERIES" ] || parts="kasan kcsan modules matrix coccinelle libfuzzer bench qemu trace carry"
+parts="kasan kcsan modules libfuzzer bugs qemu trace"
+[ -z "$SERIES" ] || parts+=" matrix coccinelle bench carry"
 for part in ${PARTS:-$parts}; do
 	start=$SECONDS
 	if [ -z "${BUDGET:-}" ]; then

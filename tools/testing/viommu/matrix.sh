@@ -68,18 +68,17 @@ x86=$here/x86.config
 # The SMMU driver, iommufd and KUnit, each n, m and y; check-long.sh links those where
 # modules and what is built in meet
 for compiler in gcc clang; do
-	for kunit in n m y; do
-		for iommufd in n m y; do
-			may "x86_64 $compiler W=1, IOMMUFD=$iommufd KUNIT=$kunit" \
-				"matrix-x86-$compiler-$iommufd$kunit" \
-				objects x86_64 "$compiler" allnoconfig "$x86" \
-				IOMMUFD="$iommufd" KUNIT="$kunit"
-			for smmu in n m y; do
-				may "arm64 $compiler W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" \
-					"matrix-$compiler-$smmu$iommufd$kunit" \
-					objects arm64 "$compiler" allnoconfig "$vm" \
-					ARM_SMMU_V3="$smmu" IOMMUFD="$iommufd" KUNIT="$kunit"
-			done
+	for both in n:n n:m n:y m:n m:m m:y y:n y:m y:y; do
+		IFS=: read -r iommufd kunit <<<"$both"
+		may "x86_64 $compiler W=1, IOMMUFD=$iommufd KUNIT=$kunit" \
+			"matrix-x86-$compiler-$iommufd$kunit" \
+			objects x86_64 "$compiler" allnoconfig "$x86" \
+			IOMMUFD="$iommufd" KUNIT="$kunit"
+		for smmu in n m y; do
+			may "arm64 $compiler W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" \
+				"matrix-$compiler-$smmu$iommufd$kunit" \
+				objects arm64 "$compiler" allnoconfig "$vm" \
+				ARM_SMMU_V3="$smmu" IOMMUFD="$iommufd" KUNIT="$kunit"
 		done
 	done
 done

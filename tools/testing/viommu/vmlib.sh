@@ -23,6 +23,14 @@ prepare() {
 
 # A slot that a device can be pulled out of
 slot=(-device "pcie-root-port,id=rp7,chassis=1,slot=7")
+# Devices that come and go, for viommu-lifecycle: another DMA engine, one in the slot,
+# and one that can be reset
+lifecycle=(
+	-device "edu,dma_mask=0xffffffffffffffff"
+	"${slot[@]}" -device "edu,dma_mask=0xffffffffffffffff,bus=rp7"
+	-drive "file=null-co://,if=none,format=raw,id=nvm"
+	-device "nvme,serial=viommu,drive=nvm"
+)
 
 # VM/iort.aml: this QEMU's and firmware's IORT with CANWBS in it, taken by a boot
 # of its own the first time; run-vm-OPTION... is for that. It is for the buses that
@@ -192,15 +200,9 @@ vm_tests() {
 		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
 	done
 
-	# Devices that come and go: another DMA engine, one in a slot that it can be pulled
-	# out of, and one that can be reset
 	name=${prefix}vmm-lifecycle
 	echo "viommu-lifecycle 120 /bin/viommu-lifecycle" | manifest "$name"
-	vm "$name" "$VM/$name.manifest" -c 2 -t $((300 * slow)) "$@" -- \
-		-device "edu,dma_mask=0xffffffffffffffff" \
-		"${slot[@]}" -device "edu,dma_mask=0xffffffffffffffff,bus=rp7" \
-		-drive file=null-co://,if=none,format=raw,id=nvm \
-		-device nvme,serial=viommu,drive=nvm
+	vm "$name" "$VM/$name.manifest" -c 2 -t $((300 * slow)) "$@" -- "${lifecycle[@]}"
 
 	# A host that can't nest
 	name=${prefix}vmm-no-canwbs
