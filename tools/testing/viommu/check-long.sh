@@ -210,7 +210,7 @@ trace() {
 
 # What a part takes on two CPUs, if all has to be compiled; no need to begin with less
 declare -A takes=(
-	[kasan]=1500 [kcsan]=1200 [modules]=600 [matrix]=3000 [coccinelle]=120 [libfuzzer]=240
+	[kasan]=1800 [kcsan]=1200 [modules]=600 [matrix]=1500 [coccinelle]=120 [libfuzzer]=240
 	[bugs]=2400
 )
 
