@@ -190,7 +190,8 @@ static void random_command(struct vsmmu_cmd *cmd, struct rng *rng)
 	if (rng_below(rng, 4)) {
 		fill(cmd, 1, rng);
 		for (flips = rng_below(rng, 4); flips; flips--) {
-			bit = rng_below(rng, 128);
+			/* Most rules are about the bits next to the opcode */
+			bit = rng_below(rng, rng_below(rng, 2) ? 128 : 16);
 			cmd->w[bit / 64] ^= htole64(1ull << bit % 64);
 		}
 		return;
