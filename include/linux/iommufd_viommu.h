@@ -125,10 +125,10 @@ struct iommufd_veventq_desc {
  * @viommu_destroy: Undo @viommu_init. Optional. May sleep.
  * @domain_alloc_nested: Allocate an IOMMU_DOMAIN_NESTED domain on the vIOMMU;
  *               @flags has no IOMMU_HWPT_FAULT_ID_VALID left in it, @user_data is
- *               never NULL nor of length 0. The domain
- *               is freed before the vIOMMU. Optional. May sleep. No device is
- *               held, or an unbind would wait for accesses to user memory: that
- *               a device fits is for attach_dev() to check.
+ *               never NULL nor of length 0. The domain is freed before the
+ *               vIOMMU. Optional. May sleep. No device is held, or an unbind
+ *               would wait for accesses to user memory: that a device fits is
+ *               for attach_dev() to check.
  * @cache_invalidate_user: Execute an array of native invalidation commands.
  *               Must set @array->entry_num to the number of entries that were
  *               executed and synchronised, and fill in @report. An array with

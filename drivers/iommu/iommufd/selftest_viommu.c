@@ -141,9 +141,6 @@ mock_viommu_domain_alloc_nested(struct iommufd_viommu *viommu, u32 flags,
 	const struct iommu_ops *ops = viommu->iommu_dev->ops;
 	struct iommu_domain *domain;
 
-	if (!user_data)
-		return ERR_PTR(-EOPNOTSUPP);
-
 	/* What it does with the device is about paging domains */
 	domain = ops->domain_alloc_user(NULL, flags, viommu->parent, user_data);
 	if (!IS_ERR(domain))
