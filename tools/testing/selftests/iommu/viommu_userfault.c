@@ -446,21 +446,24 @@ static void *unbind_thread(void *arg)
 	return NULL;
 }
 
-/*
- * A call that does hold the device, which is one that makes a nested HWPT on a
- * HWPT: the unbind waits for it, and not on after that.
- */
-TEST_F_TIMEOUT(userfault, unbind_in_use, 120)
+/* A call that does hold the device: it makes a nested HWPT on a HWPT */
+static struct iommu_hwpt_alloc holding_call(FIXTURE_DATA(userfault) *self)
 {
-	struct iommu_hwpt_selftest data = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
-	struct iommu_hwpt_alloc cmd = {
-		.size = sizeof(cmd),
+	return (struct iommu_hwpt_alloc) {
+		.size = sizeof(struct iommu_hwpt_alloc),
 		.dev_id = self->dev.dev_id,
 		.pt_id = self->env.parent_id,
 		.data_type = IOMMU_HWPT_DATA_SELFTEST,
-		.data_len = sizeof(data),
+		.data_len = sizeof(struct iommu_hwpt_selftest),
 		.data_uptr = (uintptr_t)self->page,
 	};
+}
+
+/* The unbind waits for a call that holds the device, and not on after that */
+TEST_F_TIMEOUT(userfault, unbind_in_use, 120)
+{
+	struct iommu_hwpt_selftest data = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
+	struct iommu_hwpt_alloc cmd = holding_call(self);
 	struct held other = {
 		.fd = self->env.fd,
 		.arg = &self->dev.stdev_id,
@@ -493,14 +496,7 @@ TEST_F_TIMEOUT(userfault, unbind_in_use_vdevice, 120)
 		.flags = IOMMU_TEST_INVALIDATE_FLAG_ALL,
 		.vdev_id = VI_SID_A,
 	};
-	struct iommu_hwpt_alloc cmd = {
-		.size = sizeof(cmd),
-		.dev_id = self->dev.dev_id,
-		.pt_id = self->env.parent_id,
-		.data_type = IOMMU_HWPT_DATA_SELFTEST,
-		.data_len = sizeof(data),
-		.data_uptr = (uintptr_t)self->page,
-	};
+	struct iommu_hwpt_alloc cmd = holding_call(self);
 	struct held other = {
 		.fd = self->env.fd,
 		.arg = &self->dev.stdev_id,
