@@ -5,7 +5,7 @@
     bugs.py apply LIST TREE OUT	the files of TREE that LIST names, with all bugs, in OUT
     bugs.py plan LIST TREE	what is to run: number, K or -, class, test, and how to run it
     bugs.py judge LIST TREE RAN	results of tests (see results.py). RAN has lines of number,
-				test, and yes, no or skip: did it fail with the bug
+				test, and yes or no: did it fail with the bug
 
 LIST has a class of bugs in a line, the bugs of that class in the lines after it, and
 their fields separated by one TAB:

@@ -14,8 +14,10 @@ dir=$B/bugs
 plan=$dir/plan
 mkdir -p "$dir"
 
-# The tree with the bugs: what they change is written when it changes, all else is links
+# What is to be run, and the tree with the bugs: what they change is written when it
+# changes, all else is links
 broken_tree() {
+	"$here/bugs.py" plan "$list" "$TREE" >"$plan"
 	"$here/bugs.py" apply "$list" "$TREE" "$dir/changed"
 	rsync -a --delete --link-dest="$TREE" --exclude=/.git "$TREE/" "$dir/linux/"
 	rsync -a "$dir/changed/" "$dir/linux/"
@@ -128,7 +130,6 @@ without_bugs() {
 	label=bugs
 	mkdir -p "$work"
 	: >"$work/ran"
-	"$here/bugs.py" plan "$list" "$TREE" >"$plan"
 	for slow in - K; do
 		awk -F '\t' -v s="$slow" '$2 == s && !($4 in seen) {
 			seen[$4]; print $4 "\t" $5
@@ -141,7 +142,6 @@ with_bugs() {
 	local k n pids=()
 
 	n=$(nproc)
-	"$here/bugs.py" plan "$list" "$TREE" >"$plan"
 	echo "${ONLY:-$(cut -f1 "$plan" | uniq)}" | tr ' ' '\n' >"$dir/numbers"
 	for ((k = 0; k < n; k++)); do
 		worker "$k" "$n" &
