@@ -26,6 +26,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,6 @@
 #define MAX_THREADS	16u
 /* What a thread's calls read and write, and then memory ends */
 #define ARENA		(64u << 10)
-#define FAR		(16u << 20)
 #define PAGE		4096u
 
 enum kind { IOAS, PARENT, VIOMMU, VDEVICE, VEVENTQ, FAULT, NESTED, KINDS };
@@ -250,16 +250,27 @@ static size_t usable(const struct worker *w, const void *p, size_t len)
 	return len;
 }
 
-static void spoil(struct worker *w, void *cmd, size_t len)
+/*
+ * A few words of @cmd. The pointer at @uptr, if not 0, becomes another of the odd ones:
+ * with a bit or a half changed it may point to this program's own stacks, which the
+ * zeroes of IOMMU_GET_HW_INFO overwrite, or to a BAR, which can't be read like memory.
+ */
+static void spoil(struct worker *w, void *cmd, size_t len, size_t uptr)
 {
 	uint32_t *words = cmd, size = len;
-	unsigned int n;
+	unsigned int n, word;
+	uint64_t p;
 
 	for (n = one_in(w, 3) ? 1 + rnd(w, 3) : 0; n; n--) {
-		if (one_in(w, 4))
-			words[rnd(w, len / 4)] ^= 1u << rnd(w, 32);
-		else
-			words[rnd(w, len / 4)] = odd_number(w);
+		word = rnd(w, len / 4);
+		if (uptr && word / 2 == uptr / 8) {
+			p = (uintptr_t)pointer(w, rnd(w, ARENA));
+			memcpy((char *)cmd + uptr, &p, sizeof(p));
+		} else if (one_in(w, 4)) {
+			words[word] ^= 1u << rnd(w, 32);
+		} else {
+			words[word] = odd_number(w);
+		}
 	}
 	/* The size only now and then, as nothing else matters then */
 	words[0] = size;
@@ -289,17 +300,17 @@ static int count(struct worker *w, enum op which, int err)
 }
 
 /*
- * A call with @cmd put somewhere. @cmd is updated if the kernel could have done so,
- * which is told by *@seen.
+ * A call with @cmd put somewhere, which has a pointer at @uptr, or none with 0. @cmd is
+ * updated if the kernel could have done so, which is told by *@seen.
  */
 static int call(struct worker *w, enum op which, unsigned long request, void *cmd,
-		size_t len, bool *seen)
+		size_t len, size_t uptr, bool *seen)
 {
 	void *p = one_in(w, 6) ? pointer(w, len) : w->arena;
 	size_t n = usable(w, p, len + 64);
 	int err;
 
-	spoil(w, cmd, len);
+	spoil(w, cmd, len, uptr);
 	*seen = n >= len;
 	if (n) {
 		memcpy(p, cmd, n < len ? n : len);
@@ -322,7 +333,8 @@ static void parent(struct worker *w)
 	};
 	bool seen;
 
-	if (!call(w, OP_PARENT, IOMMU_HWPT_ALLOC, &cmd, sizeof(cmd), &seen) && seen)
+	if (!call(w, OP_PARENT, IOMMU_HWPT_ALLOC, &cmd, sizeof(cmd),
+		  offsetof(struct iommu_hwpt_alloc, data_uptr), &seen) && seen)
 		keep(w, PARENT, cmd.out_hwpt_id, -1);
 }
 
@@ -339,7 +351,8 @@ static void viommu(struct worker *w)
 		cmd.data_len = t.mock ? sizeof(struct iommu_viommu_selftest) : rnd(w, 64);
 		cmd.data_uptr = (uintptr_t)pointer(w, cmd.data_len);
 	}
-	if (!call(w, OP_VIOMMU, IOMMU_VIOMMU_ALLOC, &cmd, sizeof(cmd), &seen) && seen)
+	if (!call(w, OP_VIOMMU, IOMMU_VIOMMU_ALLOC, &cmd, sizeof(cmd),
+		  offsetof(struct iommu_viommu_alloc, data_uptr), &seen) && seen)
 		keep(w, VIOMMU, cmd.out_viommu_id, -1);
 }
 
@@ -370,7 +383,8 @@ static void nested(struct worker *w)
 	if (room)
 		memcpy(p, t.mock ? (void *)&mock_data : (void *)&ste, room);
 	cmd.data_uptr = (uintptr_t)p;
-	if (!call(w, OP_NESTED, IOMMU_HWPT_ALLOC, &cmd, sizeof(cmd), &seen) && seen)
+	if (!call(w, OP_NESTED, IOMMU_HWPT_ALLOC, &cmd, sizeof(cmd),
+		  offsetof(struct iommu_hwpt_alloc, data_uptr), &seen) && seen)
 		keep(w, NESTED, cmd.out_hwpt_id, -1);
 }
 
@@ -383,7 +397,7 @@ static void vdevice(struct worker *w)
 	};
 	bool seen;
 
-	if (!call(w, OP_VDEVICE, IOMMU_VDEVICE_ALLOC, &cmd, sizeof(cmd), &seen) && seen)
+	if (!call(w, OP_VDEVICE, IOMMU_VDEVICE_ALLOC, &cmd, sizeof(cmd), 0, &seen) && seen)
 		keep(w, VDEVICE, cmd.out_vdevice_id, -1);
 }
 
@@ -398,7 +412,8 @@ static void veventq(struct worker *w)
 	bool seen;
 
 	/* Half of them don't wait for anything anyway */
-	if (!call(w, OP_VEVENTQ, IOMMU_VEVENTQ_ALLOC, &cmd, sizeof(cmd), &seen) && seen) {
+	if (!call(w, OP_VEVENTQ, IOMMU_VEVENTQ_ALLOC, &cmd, sizeof(cmd), 0,
+		  &seen) && seen) {
 		if (one_in(w, 2))
 			fcntl(cmd.out_veventq_fd, F_SETFL, O_NONBLOCK);
 		keep(w, VEVENTQ, cmd.out_veventq_id, cmd.out_veventq_fd);
@@ -490,7 +505,8 @@ static void invalidate(struct worker *w)
 	if (one_in(w, 30))
 		cmd.entry_len = odd_number(w);
 	in = cmd;
-	err = call(w, OP_INVALIDATE, IOMMU_HWPT_INVALIDATE, &cmd, sizeof(cmd), &seen);
+	err = call(w, OP_INVALIDATE, IOMMU_HWPT_INVALIDATE, &cmd, sizeof(cmd),
+		   offsetof(struct iommu_hwpt_invalidate, data_uptr), &seen);
 
 	/* Members that were spoilt are not what this knows of */
 	if (!seen || cmd.size != sizeof(cmd) || cmd.__reserved || cmd.__reserved2 ||
@@ -519,7 +535,8 @@ static void hw_info(struct worker *w)
 		cmd.flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE;
 		cmd.in_data_type = rnd(w, 4);
 	}
-	call(w, OP_HW_INFO, IOMMU_GET_HW_INFO, &cmd, sizeof(cmd), &seen);
+	call(w, OP_HW_INFO, IOMMU_GET_HW_INFO, &cmd, sizeof(cmd),
+	     offsetof(struct iommu_hw_info, data_uptr), &seen);
 }
 
 static void destroy(struct worker *w)
@@ -534,7 +551,7 @@ static void destroy(struct worker *w)
 	for (i = 0; i < t.num_devs; i++)
 		if (cmd.id == load(&t.devs[i].stdev_id))
 			return;
-	call(w, OP_DESTROY, IOMMU_DESTROY, &cmd, sizeof(cmd), &seen);
+	call(w, OP_DESTROY, IOMMU_DESTROY, &cmd, sizeof(cmd), 0, &seen);
 }
 
 static int mock_replace(uint32_t stdev_id, uint32_t pt_id)
@@ -616,7 +633,7 @@ static void fault_queue(struct worker *w)
 	struct iommu_fault_alloc cmd = {};
 	bool seen;
 
-	if (call(w, OP_FAULT, IOMMU_FAULT_QUEUE_ALLOC, &cmd, sizeof(cmd), &seen) || !seen)
+	if (call(w, OP_FAULT, IOMMU_FAULT_QUEUE_ALLOC, &cmd, sizeof(cmd), 0, &seen) || !seen)
 		return;
 	fcntl(cmd.out_fault_fd, F_SETFL, O_NONBLOCK);
 	keep(w, FAULT, cmd.out_fault_id, cmd.out_fault_fd);
@@ -630,7 +647,7 @@ static void unknown(struct worker *w)
 	bool seen;
 
 	call(w, OP_UNKNOWN, _IO(IOMMUFD_TYPE, nrs[rnd(w, ARRAY_SIZE(nrs))]), words,
-	     sizeof(words), &seen);
+	     sizeof(words), 0, &seen);
 }
 
 static bool bind_smmu(void)
@@ -754,14 +771,11 @@ static bool prepare_worker(struct worker *w, uint64_t seed)
 	unsigned char *p;
 
 	w->rng.state = seed * 0x9e3779b97f4a7c15ull | 1;
-	/*
-	 * The arena, a hole behind it, a page of each of the other kinds. All of it
-	 * far from what else is mapped, a BAR for instance.
-	 */
-	p = mmap(NULL, 3 * FAR, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* The arena between holes, and a page of each of the other kinds */
+	p = mmap(NULL, ARENA + 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
-	w->arena = p + FAR;
+	w->arena = p + PAGE;
 	w->read_only = w->arena + ARENA + PAGE;
 	w->no_access = w->arena + ARENA + 2 * PAGE;
 	return !mprotect(w->arena, ARENA, PROT_READ | PROT_WRITE) &&
