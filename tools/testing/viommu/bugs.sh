@@ -156,7 +156,7 @@ with_bugs() {
 }
 
 must "a tree with bugs" bugs-tree broken_tree
-export FROM=$dir/linux
+export SOURCE_TREE=$dir/linux
 must "kernel with bugs" kernel-bugs-plain "$here/kernel.sh" bugs-plain "$here/vm.config"
 must "kernel with bugs and KASAN" kernel-bugs-kasan "$here/kernel.sh" bugs-kasan \
 	"$here/vm.config" "$here/kasan.config"

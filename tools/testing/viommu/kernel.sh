@@ -5,10 +5,10 @@
 #						default: $B/arm64 and vm.config;
 #						variables are for the kernel's make
 #	kernel.sh headers			$B/headers/include
-# FROM=DIR builds that tree instead of the one to test.
+# SOURCE_TREE=DIR builds that tree instead of the one to test.
 . "$(dirname "$0")/lib.sh"
 
-TREE=${FROM:-$TREE}
+TREE=${SOURCE_TREE:-$TREE}
 out=$B/arm64
 # The kernel's make writes every header anew; what includes them is built again only
 # if one changes
