@@ -6,6 +6,8 @@
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
@@ -64,6 +66,25 @@ u64 iommufd_hw_info_ats(struct device *dev)
 	return 0;
 }
 
+/* What is cleared at a time */
+#define HW_INFO_CLEAR_BYTES SZ_64K
+
+/* The length is the caller's, up to 4 GiB: who is killed does not clear all of it */
+static int hw_info_clear(void __user *uptr, u32 len)
+{
+	u32 n;
+
+	for (; len; len -= n, uptr += n) {
+		n = min_t(u32, len, HW_INFO_CLEAR_BYTES);
+		if (clear_user(uptr, n))
+			return -EFAULT;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
+
 /**
  * iommufd_hw_info_respond - Tell the caller
  * @ucmd: The call, its struct iommu_hw_info filled in but for data_len
@@ -73,7 +94,7 @@ u64 iommufd_hw_info_ats(struct device *dev)
  * Called without a reference on the device: who unbinds it waits for those, and a
  * page fault on user memory can take as long as the user likes.
  *
- * Return: 0 or -EFAULT
+ * Return: 0, -EFAULT, or -EINTR for a caller that is killed
  */
 int iommufd_hw_info_respond(struct iommufd_ucmd *ucmd, const void *data,
 			    u32 data_len)
@@ -81,12 +102,14 @@ int iommufd_hw_info_respond(struct iommufd_ucmd *ucmd, const void *data,
 	struct iommu_hw_info *cmd = ucmd->cmd;
 	void __user *uptr = u64_to_user_ptr(cmd->data_uptr);
 	u32 len = min(cmd->data_len, data_len);
+	int rc;
 
 	if (copy_to_user(uptr, data, len))
 		return -EFAULT;
 	/* A buffer that is longer than the data ends with zeroes */
-	if (clear_user(uptr + len, cmd->data_len - len))
-		return -EFAULT;
+	rc = hw_info_clear(uptr + len, cmd->data_len - len);
+	if (rc)
+		return rc;
 
 	/* What there is, which can be more than the caller had room for */
 	cmd->data_len = data_len;

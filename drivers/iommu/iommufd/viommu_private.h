@@ -9,7 +9,7 @@
  *	fault_answer.c	page faults that user space no longer answers
  *	veventq_ring.h	the arithmetic of a vEVENTQ
  *	invalidate.c	from IOMMU_HWPT_INVALIDATE to the driver and back
- *	hw_info.c	what IOMMU_GET_HW_INFO lets the caller choose
+ *	hw_info.c	IOMMU_GET_HW_INFO: the type asked for, ATS, the answer
  *	viommu_driver.c	what drivers call, always built in
  *
  * Who holds whom, by a reference on iommufd_object::users:

@@ -123,6 +123,51 @@ TEST_F(hw_info, length)
 	EXPECT_EQ(sizeof(self->buf.info), self->cmd.data_len);
 }
 
+/* Whoever is killed does not clear all of a huge buffer first */
+TEST_F_TIMEOUT(hw_info, killed, 120)
+{
+	const size_t len = 0xfffff000, piece = 2 << 20;
+	int fd = memfd_create("piece", 0), status;
+	__u8 *buf, *first, *last;
+	size_t off;
+	pid_t pid;
+
+	/* The same 2 MiB all the way, but for the first page and the last */
+	ASSERT_NE(-1, fd);
+	ASSERT_EQ(0, ftruncate(fd, piece));
+	buf = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, buf);
+	for (off = 0; off < len; off += piece)
+		ASSERT_EQ(buf + off, mmap(buf + off, len - off < piece ? len - off : piece,
+					  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+					  fd, 0));
+	first = buf;
+	last = buf + len - PAGE_SIZE;
+	ASSERT_EQ(first, mmap(first, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	ASSERT_EQ(last, mmap(last, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	first[PAGE_SIZE - 1] = 0xff;
+	*last = 0xff;
+
+	pid = fork();
+	ASSERT_NE(-1, pid);
+	if (!pid) {
+		self->cmd.data_uptr = (uintptr_t)buf;
+		self->cmd.data_len = len;
+		GET();
+		_exit(0);
+	}
+	while (__atomic_load_n(&first[PAGE_SIZE - 1], __ATOMIC_RELAXED))
+		;
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(0xff, *last);
+	munmap(buf, len);
+	close(fd);
+}
+
 /* PASIDs and ATS are of the device and not of the type of data */
 TEST_F(hw_info, capabilities)
 {
