@@ -76,7 +76,7 @@
 /* The waiter looks for an error at least this often */
 #define ARM_SMMU_CMDQ_POLL_DELAY_US	50U
 
-/* A batch waits so long for abandoned slots to leave the queue, as it can't sleep */
+/* A batch, which has interrupts off, waits so long for abandoned slots to leave the queue */
 #define ARM_SMMU_CMDQ_GRACE_US		(10 * USEC_PER_MSEC)
 
 /**
@@ -94,6 +94,11 @@ int arm_smmu_cmdq_errors_init(struct arm_smmu_device *smmu)
 
 	raw_spin_lock_init(&errs->lock);
 	errs->timeout_us = ARM_SMMU_POLL_TIMEOUT_US;
+	errs->max_abandoned = max_t(u32, num_possible_cpus(), ARM_SMMU_CMDQ_ABANDONED_MIN);
+	errs->abandoned = devm_kcalloc(smmu->dev, errs->max_abandoned,
+				       sizeof(*errs->abandoned), GFP_KERNEL);
+	if (!errs->abandoned)
+		return -ENOMEM;
 	errs->ranges = devm_alloc_percpu(smmu->dev,
 					 struct arm_smmu_cmdq_range *);
 	if (!errs->ranges)
@@ -242,7 +247,7 @@ static void arm_smmu_cmdq_abandon(struct arm_smmu_device *smmu,
 
 	arm_smmu_cmdq_prune_abandoned(smmu);
 	n = errs->num_abandoned;
-	if (n == ARM_SMMU_CMDQ_ABANDONED_MAX)
+	if (n == errs->max_abandoned)
 		n = 0;
 	errs->abandoned[n] = (struct arm_smmu_cmdq_abandoned) {
 		.start = range->start,
@@ -780,11 +785,13 @@ static bool arm_smmu_cmdq_any_abandoned(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_cmdq_errors *errs = &smmu->cmdq_errors;
 	unsigned long flags;
+	bool any;
 
 	raw_spin_lock_irqsave(&errs->lock, flags);
 	arm_smmu_cmdq_prune_abandoned(smmu);
+	any = errs->num_abandoned;
 	raw_spin_unlock_irqrestore(&errs->lock, flags);
-	return READ_ONCE(errs->num_abandoned);
+	return any;
 }
 
 VISIBLE_IF_KUNIT void arm_smmu_cmdq_sleep(struct arm_smmu_device *smmu)
@@ -799,9 +806,9 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_sleep);
  * arm_smmu_cmdq_await_abandoned() - Let abandoned slots leave the queue
  * @smmu: The SMMU
  *
- * For who is about to issue a reported batch, which is not added before, and for who
- * has to know that a command of the host's is executed. Another VM's device may just
- * be slow: this waits for it as long as its own VM did.
+ * For who is about to issue a reported batch, which is not added before. Another VM's
+ * device may just be slow: this waits for it as long as its own VM did, which is
+ * arm_smmu_cmdq_errors::timeout_us, a second. There may be some left after that.
  *
  * Context: May sleep. Returns early when the caller is being killed.
  */
@@ -821,6 +828,39 @@ void arm_smmu_cmdq_await_abandoned(struct arm_smmu_device *smmu)
 			arm_smmu_cmdq_service_error(smmu);
 		arm_smmu_cmdq_sleep(smmu);
 	}
+}
+
+/**
+ * arm_smmu_cmdq_await_consumed() - Wait for what is in the queue
+ * @smmu: The SMMU
+ * @timeout_us: How long to wait at most, in microseconds
+ *
+ * For who has to know that a command of the host's is executed whose CMD_SYNC timed
+ * out. What it is stuck behind may be the host's as well as a guest's.
+ *
+ * Context: May sleep. Does not care whether the caller is being killed.
+ * Return: true if all is consumed that was in the queue at the time of the call. Not
+ *         more than that: to be complete takes another CMD_SYNC.
+ */
+bool arm_smmu_cmdq_await_consumed(struct arm_smmu_device *smmu, u64 timeout_us)
+{
+	struct arm_smmu_queue *q = &smmu->cmdq.q;
+	ktime_t timeout = ktime_add_us(arm_smmu_cmdq_time(smmu), timeout_us);
+	u32 from = readl_relaxed(q->cons_reg);
+	u32 n = arm_smmu_cmdq_slot_diff(smmu, READ_ONCE(q->llq.prod), from);
+	u32 gerrorn;
+
+	might_sleep();
+
+	/* CONS leaves these slots at the end of them, however often it comes around */
+	while (arm_smmu_cmdq_slot_in(smmu, readl_relaxed(q->cons_reg), from, n)) {
+		if (ktime_after(arm_smmu_cmdq_time(smmu), timeout))
+			return false;
+		if (arm_smmu_cmdq_err_active(smmu, &gerrorn))
+			arm_smmu_cmdq_service_error(smmu);
+		arm_smmu_cmdq_sleep(smmu);
+	}
+	return true;
 }
 
 /* Wait for abandoned slots to leave the queue. Returns false if they don't. */
@@ -1010,6 +1050,7 @@ static noinline int arm_smmu_cmdq_range_report(struct arm_smmu_device *smmu,
 	}
 
 	report->code = range->code;
+	report->issued = ret != -EBUSY;
 	report->consumed = arm_smmu_cmdq_range_cmds(range, range->passed);
 	report->offset = last;
 	if (range->failed) {
@@ -1045,7 +1086,8 @@ static noinline int arm_smmu_cmdq_range_report(struct arm_smmu_device *smmu,
  * All commands of a batch are issued, also those after one that fails.
  *
  * Context: Any context that may wait with interrupts off for as long as the
- * SMMU takes, a second at most.
+ * SMMU takes: arm_smmu_cmdq_errors::timeout_us at most, a second, once it is in the
+ * queue, and as much before that if there is no room.
  * Return:
  * * 0		- consumed, and complete if there is a CMD_SYNC behind
  * * -EIO	- the SMMU raised an error, see @report. The rest of the batch may be

@@ -38,6 +38,7 @@ enum arm_smmu_cmdq_syncs {
  *          batch stands for the CMD_SYNC behind them. Without an error the number
  *          of commands in the batch, or if it timed out the last one of it, or 0
  *          if it never got into the queue.
+ * @issued: It got into the queue; if not, none of its commands can be the cause
  * @consumed: Number of commands that the SMMU is known to have consumed before
  *            the first error; all of them if there was none. Consumed is not
  *            complete: that takes a CMD_SYNC.
@@ -50,6 +51,7 @@ enum arm_smmu_cmdq_syncs {
 struct arm_smmu_cmdq_report {
 	u32 code;
 	u32 offset;
+	bool issued;
 	u32 consumed;
 	bool fenced;
 	bool synced;
@@ -60,6 +62,7 @@ int arm_smmu_cmdq_issue_reported(struct arm_smmu_device *smmu, u64 *cmds,
 				 u32 n, enum arm_smmu_cmdq_syncs syncs,
 				 struct arm_smmu_cmdq_report *report);
 void arm_smmu_cmdq_await_abandoned(struct arm_smmu_device *smmu);
+bool arm_smmu_cmdq_await_consumed(struct arm_smmu_device *smmu, u64 timeout_us);
 
 /**
  * struct arm_smmu_cmdq_range - The slots of a reported batch
@@ -123,8 +126,11 @@ struct arm_smmu_cmdq_abandoned {
 	bool atc;
 };
 
-/* As many batches can time out together and be remembered */
-#define ARM_SMMU_CMDQ_ABANDONED_MAX	8
+/*
+ * As many batches can time out together and be remembered, or one of each CPU if that
+ * is more: a CPU that begins another waits for those first.
+ */
+#define ARM_SMMU_CMDQ_ABANDONED_MIN	8
 
 /**
  * struct arm_smmu_cmdq_errors - Errors of the main command queue of an SMMU
@@ -137,7 +143,8 @@ struct arm_smmu_cmdq_abandoned {
  * @abandoned: Slots that batches left behind when they timed out. Disjoint, and
  *             disjoint from @ranges. They may be consumed, and even in use again by
  *             the host, until somebody looks.
- * @num_abandoned: Number of elements of @abandoned
+ * @num_abandoned: Number of elements of @abandoned in use
+ * @max_abandoned: Number of elements of @abandoned
  * @last_slot: Slot of the latest error that was not reported
  * @retries: Number of errors in a row at @last_slot
  * @serviced: Number of interrupts that may still come for errors that a waiting
@@ -147,8 +154,9 @@ struct arm_smmu_cmdq_abandoned {
 struct arm_smmu_cmdq_errors {
 	raw_spinlock_t lock;
 	struct arm_smmu_cmdq_range * __percpu *ranges;
-	struct arm_smmu_cmdq_abandoned abandoned[ARM_SMMU_CMDQ_ABANDONED_MAX];
+	struct arm_smmu_cmdq_abandoned *abandoned;
 	u32 num_abandoned;
+	u32 max_abandoned;
 	u32 last_slot;
 	u32 retries;
 	int serviced;

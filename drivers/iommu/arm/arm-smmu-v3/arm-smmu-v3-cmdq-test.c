@@ -1198,11 +1198,12 @@ static void test_abandoned_many(struct kunit *test)
 
 	test_use_stub(test);
 	test_make_n(cmds, 1, CMDQ_OP_TLBI_NH_VA, 1);
-	for (n = 1; n <= ARM_SMMU_CMDQ_ABANDONED_MAX + 2; n++) {
+	KUNIT_EXPECT_GE(test, errs->max_abandoned, num_possible_cpus());
+	errs->max_abandoned = ARM_SMMU_CMDQ_ABANDONED_MIN;
+	for (n = 1; n <= errs->max_abandoned + 2; n++) {
 		test_abandon(test, n);
 		KUNIT_EXPECT_EQ(test, errs->num_abandoned,
-				n <= ARM_SMMU_CMDQ_ABANDONED_MAX ? n :
-				n - ARM_SMMU_CMDQ_ABANDONED_MAX);
+				n <= errs->max_abandoned ? n : n - errs->max_abandoned);
 		TEST_BATCH(test, cmds, 1, TEST_AFTER, -ETIMEDOUT, 0, 0, 0);
 		m->paused = false;
 		TEST_GOOD(test, cmds, 1, TEST_AFTER);
@@ -2821,6 +2822,36 @@ static void inv_slow_device(struct kunit *test)
 	test_check_model(test);
 }
 
+/* The block is consumed, and another VM's batch is left behind it */
+static void inv_relax_abandon(struct test_model *m)
+{
+	struct arm_smmu_cmdq_report report;
+
+	test_relax_resume(m);
+	m->paused = true;
+	arm_smmu_cmdq_issue_reported(&m->smmu, test_nested_cmds, 2, TEST_AFTER, &report);
+}
+
+/* A block that never got into the queue is not what is in error */
+static void inv_not_issued(struct kunit *test)
+{
+	struct test_vm *vm = test_vm(test);
+	struct test_model *m = vm->m;
+
+	test_make_n(test_nested_cmds, 2, CMDQ_OP_TLBI_NH_VA, 2);
+	m->smmu.cmdq_errors.timeout_us = 2000;
+	m->paused = true;
+	m->relax = inv_relax_abandon;
+	inv_fill(vm, 1300);
+	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, inv_run(test, vm, 1300));
+	INV_EXPECT(test, vm, 0, false, 0, INV_BLOCK - 1);
+	KUNIT_EXPECT_EQ(test, m->smmu.cmdq_errors.num_abandoned, 1);
+	m->paused = false;
+	test_settle(m);
+	KUNIT_EXPECT_EQ(test, 0, inv_run(test, vm, 1300));
+	test_check_model(test);
+}
+
 /* The smallest queue that the driver takes, and blocks of half of it */
 static void inv_small_queue(struct kunit *test)
 {
@@ -2862,6 +2893,7 @@ static struct kunit_case inv_cases[] = {
 	KUNIT_CASE(inv_atc_timeout),
 	KUNIT_CASE(inv_hang),
 	KUNIT_CASE(inv_slow_device),
+	KUNIT_CASE(inv_not_issued),
 	KUNIT_CASE(inv_last_sync),
 	KUNIT_CASE(inv_injection),
 	KUNIT_CASE(inv_killed),

@@ -9,6 +9,7 @@
 #include <kunit/test-bug.h>
 #include <linux/bitfield.h>
 #include <linux/io-pgtable.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
@@ -686,22 +687,36 @@ static void attach_test_vmid_stuck(struct kunit *test)
 	kunit_activate_static_stub(test, arm_smmu_cmdq_time, stuck_time);
 	kunit_activate_static_stub(test, arm_smmu_cmdq_sleep, stuck_sleep);
 
-	/* Behind what a guest's batch left in the queue when it timed out */
-	KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[0], d, parent));
-	from = nested_model_issued(m);
-	model_stick(m);
-	errs->abandoned[0].start = from;
-	errs->abandoned[0].slots = 1;
-	errs->num_abandoned = 1;
-	nested_model_viommu_destroy(v[0]);
-	KUNIT_EXPECT_EQ(test, stuck.waits, STUCK_WAITS);
-	KUNIT_EXPECT_EQ(test, errs->num_abandoned, 0);
-	/* One that nobody waited for, and one more */
-	KUNIT_EXPECT_EQ(test, count_vmall(m, from, v[0]->smmu.limits.vmid), 2);
-	model_unstick(m);
+	/*
+	 * Behind a command of the host's, as an ATC_INV of an unmap, and then behind what
+	 * a guest's batch left in the queue when it timed out, and by a caller that is
+	 * being killed: it waits all the same
+	 */
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[0], d, parent));
+		from = nested_model_issued(m);
+		stuck.waits = 0;
+		model_stick(m);
+		if (i) {
+			errs->abandoned[0].start = from;
+			errs->abandoned[0].slots = 1;
+			errs->num_abandoned = 1;
+			sigaddset(&current->pending.signal, SIGKILL);
+			set_tsk_thread_flag(current, TIF_SIGPENDING);
+		}
+		nested_model_viommu_destroy(v[0]);
+		sigdelset(&current->pending.signal, SIGKILL);
+		clear_tsk_thread_flag(current, TIF_SIGPENDING);
+		KUNIT_EXPECT_EQ(test, stuck.waits, STUCK_WAITS);
+		/* One that nobody waited for, and one more */
+		KUNIT_EXPECT_EQ(test, count_vmall(m, from, v[0]->smmu.limits.vmid), 2);
+		model_unstick(m);
 
-	KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[1], d, parent));
-	KUNIT_EXPECT_EQ(test, v[1]->smmu.limits.vmid, v[0]->smmu.limits.vmid);
+		KUNIT_ASSERT_EQ(test, 0, nested_model_viommu_init(v[1], d, parent));
+		KUNIT_EXPECT_EQ(test, v[1]->smmu.limits.vmid, v[0]->smmu.limits.vmid);
+		if (!i)
+			nested_model_viommu_destroy(v[1]);
+	}
 
 	/* For good, for whatever reason */
 	model_stick(m);

@@ -24,7 +24,8 @@
  *
  * A vSID is looked up in the RCU read-side critical section in which the command
  * is executed: a vDEVICE that goes away waits for it, so no command addresses a
- * StreamID after its vDEVICE is gone.
+ * StreamID after its vDEVICE is gone. But for what a batch that timed out leaves in
+ * the queue, which invalidates more than it had to.
  */
 
 #include <linux/cleanup.h>
@@ -165,9 +166,11 @@ static int arm_smmu_vinv_batch(struct arm_smmu_vinv *vinv, u64 *cmds, u32 n,
 		return 0;
 	}
 
-	index = first + report.offset;
-	/* About a CMD_SYNC, or all of it: the last entry that it waits for */
-	if (index && report.offset >= n)
+	index = first;
+	if (report.issued)
+		index += report.offset;
+	/* About a CMD_SYNC, or about what was there before: the last entry issued */
+	if (index && (!report.issued || report.offset >= n))
 		index--;
 
 	if (report.fenced)

@@ -54,8 +54,9 @@
 #define ARM_SMMU_IDR(n)		(4 * (n))
 #define ARM_SMMU_AIDR		0x1c
 
-/* How often to wait for a stuck queue, a second each: arm_smmu_viommu_free_vmid() */
-#define ARM_SMMU_VMID_WAITS	100
+/* How long to wait for a stuck queue, and how often: arm_smmu_viommu_free_vmid() */
+#define ARM_SMMU_VMID_WAIT_US	(100 * USEC_PER_SEC)
+#define ARM_SMMU_VMID_WAITS	3
 
 static u32 arm_smmu_read_idr(struct arm_smmu_device *smmu, unsigned int n)
 {
@@ -156,8 +157,9 @@ static int arm_smmu_viommu_init(struct iommufd_viommu *core,
 /*
  * The next owner of the VMID must not find a TLB entry of this one's. A device that
  * does not answer an ATC_INV keeps the SMMU from executing what comes behind it, for
- * a minute and a half at most: wait for that. If the TLBI is not executed even then
- * nobody gets the VMID any more.
+ * a minute and a half at most: wait for that, killed or not, as the VMID is the
+ * SMMU's and not the caller's. If the TLBI is not executed even then nobody gets the
+ * VMID any more.
  */
 static void arm_smmu_viommu_free_vmid(struct arm_smmu_device *smmu, u16 vmid)
 {
@@ -169,13 +171,9 @@ static void arm_smmu_viommu_free_vmid(struct arm_smmu_device *smmu, u16 vmid)
 	int ret;
 
 	ret = arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
-	while (ret && waits--) {
-		arm_smmu_cmdq_await_abandoned(smmu);
-		if (READ_ONCE(smmu->cmdq_errors.num_abandoned))
-			continue;
+	while (ret && waits-- &&
+	       arm_smmu_cmdq_await_consumed(smmu, ARM_SMMU_VMID_WAIT_US))
 		ret = arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
-		break;
-	}
 
 	if (!ret)
 		ida_free(&smmu->vmid_map, vmid);
