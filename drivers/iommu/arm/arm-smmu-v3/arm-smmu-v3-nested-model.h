@@ -80,7 +80,7 @@ struct nested_model {
  * @ste_at_write: Word 1 of the STE when it was written last
  * @cmds_at_write: The number of commands that had been issued by then
  * @at_write: Called meanwhile, optional
- * @at_write_domain: For that
+ * @at_write_domain: The domain in which @at_write unmaps
  */
 struct nested_model_dev {
 	struct nested_model *m;

@@ -21,9 +21,9 @@
  *  - An unmap in the nest parent returns when no TLB entry of any VMID above and
  *    no ATC holds the translation: neither stage 2 entries nor those that
  *    combine both stages. See __arm_smmu_nest_parent_inv_range(). If the command
- *    queue is stuck it returns after a second and they go later, as on every
- *    domain of the driver.
- *  - A VMID has no TLB entry when it is given to another.
+ *    queue is stuck it returns after a second for each of its CMD_SYNCs, up to
+ *    four, and they go later, as on every domain of the driver.
+ *  - A vIOMMU's VMID has no TLB entry when it is given to another.
  *  - A stream whose STE translates stage 1 has stage 2 on: nothing that a guest
  *    writes anywhere is ever taken as a physical address.
  *  - ATS in the device and STE.EATS agree.
@@ -174,8 +174,8 @@ static void arm_smmu_nest_parent_mb(void)
 }
 
 /*
- * The queue may be stuck, and then each CMD_SYNC takes a second and room for a command
- * takes forever. So nobody waits for it in an RCU read-side critical section. What was
+ * The queue may be stuck, and then each CMD_SYNC takes a second, and if it is full room
+ * for a command takes as long as it is stuck. So nobody waits for it in an RCU read-side critical section. What was
  * read of a vIOMMU there is its VMID, which may be another's by the time of the
  * command: that one loses its TLB entries, and no more.
  */
@@ -355,7 +355,8 @@ static u64 arm_smmu_nested_evt_pos(struct arm_smmu_device *smmu, u64 *read)
 	/* Everything that the CMD_SYNC before made visible */
 	rmb();
 	guard(preempt)();
-	prod = readl_relaxed(q->prod_reg);
+	/* PROD first: what is read next is not older */
+	prod = readl(q->prod_reg);
 	/* Pairs with arm_smmu_vevent_next_owner() */
 	*read = smp_load_acquire(&smmu->evts_read);
 	return arm_smmu_vevent_pos(*read, prod, q->llq.max_n_shift);
@@ -424,7 +425,7 @@ static int arm_smmu_nested_enter(struct arm_smmu_master *master)
 		}
 	}
 
-	/* See arm_smmu_report_stall() */
+	/* The event thread may have just read the era, see arm_smmu_report_stall() */
 	mutex_lock(&master->smmu->streams_mutex);
 	mutex_unlock(&master->smmu->streams_mutex);
 	return 0;
@@ -445,7 +446,7 @@ void __arm_smmu_nested_leave(struct arm_smmu_attach_state *state)
  * on. It stays like this until the IOPF feature is disabled, which is when no
  * domain with a fault queue is attached any more: a fault that is read after
  * the detach must find its way too. The caller of both, iommufd, serialises them
- * by the lock of the group.
+ * by the lock of its group.
  */
 static int arm_smmu_nested_enable_iopf(struct arm_smmu_master *master)
 {
