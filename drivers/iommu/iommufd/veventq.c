@@ -147,7 +147,10 @@ void iommufd_veventq_destroy(struct iommufd_object *obj)
 		container_of(obj, struct iommufd_veventq, obj);
 	struct iommufd_viommu *viommu = &veventq->viommu->core;
 
-	/* The file goes first, also in an abort: its release() needs the object */
+	/*
+	 * The file goes first, also in an abort: its release() needs the object. One
+	 * user is left in an abort, none otherwise.
+	 */
 	WARN_ON_ONCE(refcount_read(&obj->users) > 1);
 
 	if (!list_empty(&veventq->node)) {

@@ -5,8 +5,8 @@
  *
  * All is lookup by RCU: callers are interrupt threads and invalidation paths,
  * which must not wait for whoever makes or destroys an object. The last function is
- * called where a handle leaves the IOMMU core, which iommufd's own callers differ in
- * from one 6.12.y to the next.
+ * called by iommu.c and not by iommufd, whose callers of that differ from one 6.12.y
+ * to the next.
  */
 #include <linux/export.h>
 #include <linux/iommu.h>

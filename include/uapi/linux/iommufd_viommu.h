@@ -127,7 +127,8 @@ enum iommu_hwpt_invalidate_report_flags {
  * @IOMMU_ARM_SMMUV3_CERROR_ATC_INV_SYNC: An ATC invalidation timed out
  *
  * The values of SMMU_CMDQ_CONS.ERR (IHI 0070, section 7.1), and of
- * iommu_hwpt_invalidate::out_error_code for an SMMUv3.
+ * iommu_hwpt_invalidate::out_error_code for an SMMUv3. A code that is reserved there,
+ * should an SMMU raise one, is passed on as it is.
  */
 enum iommu_arm_smmuv3_cerror {
 	IOMMU_ARM_SMMUV3_CERROR_NONE = 0,

@@ -663,7 +663,7 @@ struct faulter {
 	bool stop;
 };
 
-/* Until stopped, or the device is gone. EINVAL is for a device that waits for nobody. */
+/* Until stopped, or the device is gone. EINVAL: no fault queue, so it was refused. */
 static void *trigger_iopfs(void *arg)
 {
 	struct faulter *faulter = arg;
