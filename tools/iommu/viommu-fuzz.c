@@ -300,17 +300,16 @@ static int count(struct worker *w, enum op which, int err)
 }
 
 /*
- * A call with @cmd put somewhere, which has a pointer at @uptr, or none with 0. @cmd is
- * updated if the kernel could have done so, which is told by *@seen.
+ * A call with @cmd put somewhere. @cmd is updated if the kernel could have done so,
+ * which is told by *@seen.
  */
-static int call(struct worker *w, enum op which, unsigned long request, void *cmd,
-		size_t len, size_t uptr, bool *seen)
+static int call_as_is(struct worker *w, enum op which, unsigned long request, void *cmd,
+		      size_t len, bool *seen)
 {
 	void *p = one_in(w, 6) ? pointer(w, len) : w->arena;
 	size_t n = usable(w, p, len + 64);
 	int err;
 
-	spoil(w, cmd, len, uptr);
 	*seen = n >= len;
 	if (n) {
 		memcpy(p, cmd, n < len ? n : len);
@@ -322,6 +321,14 @@ static int call(struct worker *w, enum op which, unsigned long request, void *cm
 	if (*seen)
 		memcpy(cmd, p, len);
 	return count(w, which, err);
+}
+
+/* The same with @cmd spoilt before, which has a pointer at @uptr, or none with 0 */
+static int call(struct worker *w, enum op which, unsigned long request, void *cmd,
+		size_t len, size_t uptr, bool *seen)
+{
+	spoil(w, cmd, len, uptr);
+	return call_as_is(w, which, request, cmd, len, seen);
 }
 
 static void parent(struct worker *w)
@@ -481,6 +488,31 @@ static void fill(struct worker *w, void *array, size_t len)
 	}
 }
 
+/* What an array of @in's members may end with */
+static void check_outcome(struct worker *w, int err, const struct iommu_hwpt_invalidate *in,
+			  const struct iommu_hwpt_invalidate *out)
+{
+	bool valid = out->out_report_flags & IOMMU_HWPT_INVALIDATE_REPORT_VALID;
+	uint32_t code = out->out_error_code, index = out->out_error_index;
+
+	if (out->out_report_flags & ~IOMMU_HWPT_INVALIDATE_REPORT_VALID)
+		complain(w, "the SMMU raised an error: flags %#x", out->out_report_flags);
+	if (!err && (!valid || code || index || out->entry_num != in->entry_num))
+		complain(w, "success: %u of %u done, flags %#x, error %u at %u",
+			 out->entry_num, in->entry_num, out->out_report_flags, code, index);
+	if (err && out->entry_num >= in->entry_num && in->entry_num)
+		complain(w, "%s: %u of %u done", strerror(err), out->entry_num,
+			 in->entry_num);
+	if (!valid && (out->entry_num || code || index))
+		complain(w, "%s: %u done, error %u at %u without a report", strerror(err),
+			 out->entry_num, code, index);
+	if (err && index != out->entry_num)
+		complain(w, "%s at %u after %u", strerror(err), index, out->entry_num);
+	if (err && !t.mock && code != (err == EIO ? IOMMU_ARM_SMMUV3_CERROR_ILL :
+						    IOMMU_ARM_SMMUV3_CERROR_NONE))
+		complain(w, "%s with code %u", strerror(err), code);
+}
+
 static void invalidate(struct worker *w)
 {
 	uint32_t entry_len = t.mock ? sizeof(struct iommu_viommu_invalidate_selftest) : 16;
@@ -504,22 +536,13 @@ static void invalidate(struct worker *w)
 		cmd.entry_num = odd_number(w);
 	if (one_in(w, 30))
 		cmd.entry_len = odd_number(w);
+	spoil(w, &cmd, sizeof(cmd), offsetof(struct iommu_hwpt_invalidate, data_uptr));
 	in = cmd;
-	err = call(w, OP_INVALIDATE, IOMMU_HWPT_INVALIDATE, &cmd, sizeof(cmd),
-		   offsetof(struct iommu_hwpt_invalidate, data_uptr), &seen);
+	err = call_as_is(w, OP_INVALIDATE, IOMMU_HWPT_INVALIDATE, &cmd, sizeof(cmd), &seen);
 
-	/* Members that were spoilt are not what this knows of */
-	if (!seen || cmd.size != sizeof(cmd) || cmd.__reserved || cmd.__reserved2 ||
-	    cmd.entry_len != in.entry_len || cmd.hwpt_id != in.hwpt_id)
-		return;
-	if (cmd.out_report_flags & IOMMU_HWPT_INVALIDATE_REPORT_HW)
-		complain(w, "the SMMU raised an error");
-	if (!err && cmd.out_report_flags == IOMMU_HWPT_INVALIDATE_REPORT_VALID &&
-	    (cmd.out_error_code || cmd.out_error_index))
-		complain(w, "success with error %u at %u", cmd.out_error_code,
-			 cmd.out_error_index);
-	if (err == EIO && cmd.out_error_index != cmd.entry_num)
-		complain(w, "error at %u after %u", cmd.out_error_index, cmd.entry_num);
+	/* What can be taken has its outcome written, whatever that is */
+	if (seen && in.size == sizeof(cmd))
+		check_outcome(w, err, &in, &cmd);
 }
 
 static void hw_info(struct worker *w)
@@ -770,7 +793,7 @@ static bool prepare_worker(struct worker *w, uint64_t seed)
 {
 	unsigned char *p;
 
-	w->rng.state = seed * 0x9e3779b97f4a7c15ull | 1;
+	w->rng = rng_of(seed, w - workers);
 	/* The arena between holes, and a page of each of the other kinds */
 	p = mmap(NULL, ARENA + 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
@@ -980,7 +1003,7 @@ int main(int argc, char **argv)
 	t.mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		     -1, 0);
 	for (i = 0; i < num_workers; i++)
-		if (!prepare_worker(&workers[i], seed + i))
+		if (!prepare_worker(&workers[i], seed))
 			return 1;
 	if (tap_check(kmsg >= 0 && t.mem != MAP_FAILED && fuzz(seconds), "fuzzing"))
 		results();
