@@ -12,6 +12,11 @@
 
 #include "fuzz.h"
 
+/* Of each property's inputs, those of each kind that must at least be legal */
+#define ENOUGH(n)	((n) / 200)
+
+unsigned long fuzz_legal[256];
+
 static struct kunit_suite *suites;
 static const struct fuzz_target *targets[] = {
 #ifndef KUNIT_ALONE
@@ -29,7 +34,9 @@ static bool hold(const struct fuzz_target *target, unsigned long n, u64 seed)
 {
 	unsigned long i, legal = 0;
 	struct rnd_state rnd;
+	const char *kind;
 	uint8_t data[512];
+	bool enough;
 
 	prandom_seed_state(&rnd, seed);
 	for (i = 0; i < n; i++) {
@@ -42,9 +49,16 @@ static bool hold(const struct fuzz_target *target, unsigned long n, u64 seed)
 		free(copy);
 	}
 	printf("# %s: %lu inputs, %lu legal\n", target->name, n, legal);
-	fflush(stdout);
 	/* Nothing but rubbish proves nothing */
-	return legal > n / 20;
+	enough = legal > n / 20;
+	for (kind = target->kinds; *kind; kind++) {
+		unsigned long seen = fuzz_legal[(u8)*kind];
+
+		printf("# %s: %#x: %lu\n", target->name, (u8)*kind, seen);
+		enough &= seen > ENOUGH(n);
+	}
+	fflush(stdout);
+	return enough;
 }
 
 /* In a process of its own, as a property that fails aborts */

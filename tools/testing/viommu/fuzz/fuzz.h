@@ -21,14 +21,17 @@
  * @one: Does the property hold for these bytes? abort() if not. Returns how many
  *       things in them were legal.
  * @generate: Make bytes that get deeper than random ones would; returns how many
+ * @kinds: Of legal things; each has to occur, and is counted in fuzz_legal
  */
 struct fuzz_target {
 	const char *name;
 	unsigned int (*one)(const uint8_t *data, size_t size);
 	size_t (*generate)(struct rnd_state *rnd, uint8_t *data, size_t max);
+	const char *kinds;
 };
 
 extern const struct fuzz_target fuzz_vcmd, fuzz_vste, fuzz_vevent;
+extern unsigned long fuzz_legal[256];
 
 #define must(cond, ...)							\
 	do {								\

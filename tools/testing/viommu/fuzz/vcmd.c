@@ -156,6 +156,7 @@ static bool one(struct input *in, const struct arm_smmu_vcmd_limits *limits,
 		}
 	}
 	must(!((cmd[0] ^ host[0]) & same), "word 0");
+	fuzz_legal[op]++;
 	return true;
 }
 
@@ -280,4 +281,5 @@ const struct fuzz_target fuzz_vcmd = {
 	.name = "vcmd",
 	.one = vcmd_one,
 	.generate = vcmd_generate,
+	.kinds = "\x05\x06\x10\x11\x12\x13\x30\x40",
 };

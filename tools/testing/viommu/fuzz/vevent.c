@@ -106,6 +106,7 @@ static unsigned int vevent_one(const uint8_t *data, size_t size)
 	if (in_list(id, HAVE_CLASS))
 		must(!((le64_to_cpu(a[1]) ^ in.evt[1]) & 0x30e00000000ULL),
 		     "RnW, InD, PnU, CLASS");
+	fuzz_legal[id]++;
 	return 1;
 }
 
@@ -128,4 +129,5 @@ const struct fuzz_target fuzz_vevent = {
 	.name = "vevent",
 	.one = vevent_one,
 	.generate = vevent_generate,
+	.kinds = GUESTS,
 };

@@ -129,6 +129,7 @@ static unsigned int vste_one(const uint8_t *data, size_t size)
 		must(vste[0] == 1 && vste[1] == 2, "changed");
 		return 0;
 	}
+	fuzz_legal[valid ? 'a' + config : 'v']++;
 	if (!valid)
 		config = 0;
 	must(arm_smmu_vste_translates(vste) == (config == 5), "translates");
@@ -215,4 +216,6 @@ const struct fuzz_target fuzz_vste = {
 	.name = "vste",
 	.one = vste_one,
 	.generate = vste_generate,
+	/* V == 0; Config is abort, bypass, stage 1 */
+	.kinds = (const char[]){ 'v', 'a', 'a' + 4, 'a' + 5, 0 },
 };
