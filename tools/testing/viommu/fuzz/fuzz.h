@@ -33,6 +33,9 @@ struct fuzz_target {
 extern const struct fuzz_target fuzz_vcmd, fuzz_vste, fuzz_vevent;
 extern unsigned long fuzz_legal[256];
 
+int libfuzzer_start(int *argc, char ***argv);
+int libfuzzer_entry(const uint8_t *data, size_t size);
+
 #define must(cond, ...)							\
 	do {								\
 		if (!(cond)) {						\

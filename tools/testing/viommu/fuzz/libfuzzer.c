@@ -10,9 +10,6 @@
 
 unsigned long fuzz_legal[256];
 
-int libfuzzer_start(int *argc, char ***argv);
-int libfuzzer_entry(const uint8_t *data, size_t size);
-
 static void reached(void)
 {
 	const char *kind;
