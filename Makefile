@@ -80,7 +80,7 @@ demo-qemu: tree
 
 # All packages at the start: a password may have to be given
 check:
-	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme dpkg-dev debhelper
+	@series/deps.sh python3-sphinx python3-sphinx-rtd-theme graphviz dpkg-dev debhelper
 	@$(VM)/check.sh
 
 check-long: deps

@@ -8,7 +8,8 @@ src=$B/docs-src			# a source tree with our pages alone
 out=$B/docs
 
 [ -d "$TREE" ] || die "there is no $TREE: run 'make tree'"
-"$TOP/series/deps.sh" python3-sphinx python3-sphinx-rtd-theme
+# graphviz: the kernel's configuration of Sphinx warns if it is not there
+"$TOP/series/deps.sh" python3-sphinx python3-sphinx-rtd-theme graphviz
 mapfile -t pages < <(overlay_files | cut -f2 | sed -n 's,^\(Documentation/.*\)\.rst$,\1,p')
 [ ${#pages[@]} != 0 ] || die "no pages"
 
