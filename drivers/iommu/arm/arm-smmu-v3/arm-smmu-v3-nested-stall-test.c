@@ -893,7 +893,10 @@ static void event_test_overflow_log(struct kunit *test)
 	KUNIT_EXPECT_GT(test, event_overflow_lines(m), 0);
 }
 
-/* A device that faults as soon as one of its faults is read, until somebody else runs */
+/*
+ * A device that faults as soon as one of its faults is read, until somebody else runs.
+ * With preemption somebody does in any case.
+ */
 struct event_flood {
 	struct stall_test *t;
 	unsigned long end;
