@@ -14,7 +14,7 @@
  * callers with shorter arrays, and the host's own unmaps on the same command queue, must
  * never see one, and callers with longer arrays must see that index and no other. Random
  * commands must be refused by the kernel's check or run: the SMMU itself must have no
- * complaint. Records of the vEVENTQ must be numbered without a repetition, and be of this
+ * complaint, also about one that changes between legal and not while it is read. Records of the vEVENTQ must be numbered without a repetition, and be of this
  * device.
  *
  * --no-injection is for a kernel without CONFIG_ARM_SMMU_V3_FAULT_INJECTION.
@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,9 @@
 
 #define C_BAD_CD	0x0au
 
+/* ILLEGAL in a CFGI_CD that does not come from the Secure state */
+#define CFGI_CD_SSEC	(1u << 10)
+
 static struct {
 	int iommufd;
 	uint32_t ioas;
@@ -71,6 +75,7 @@ static struct {
 	unsigned long clean, clean_bad;
 	unsigned long hit, hit_errors, hit_bad;
 	unsigned long fuzz, fuzz_refused, fuzz_bad;
+	unsigned long flipped, flipped_refused, flipped_bad;
 	unsigned long maps, maps_bad;
 	unsigned long attaches, attaches_bad;
 	unsigned long dmas;
@@ -201,6 +206,14 @@ static void random_command(struct vsmmu_cmd *cmd, struct rng *rng)
 	cmd->w[1] = htole64(rng_next(rng));
 }
 
+/* Refused by the check, and not by the SMMU */
+static bool refused(int err, const struct iommu_hwpt_invalidate *cmd)
+{
+	return err == EIO && !cmd->entry_num && !cmd->out_error_index &&
+	       cmd->out_error_code == IOMMU_ARM_SMMUV3_CERROR_ILL &&
+	       cmd->out_report_flags == IOMMU_HWPT_INVALIDATE_REPORT_VALID;
+}
+
 static void *fuzz_thread(void *arg)
 {
 	struct iommu_hwpt_invalidate cmd;
@@ -216,10 +229,45 @@ static void *fuzz_thread(void *arg)
 		if (all_done(err, &cmd, 1))
 			continue;
 		t.fuzz_refused++;
-		if (err != EIO || cmd.entry_num || cmd.out_error_index ||
-		    cmd.out_error_code != IOMMU_ARM_SMMUV3_CERROR_ILL ||
-		    cmd.out_report_flags != IOMMU_HWPT_INVALIDATE_REPORT_VALID)
+		if (!refused(err, &cmd))
 			t.fuzz_bad++;
+	}
+	return NULL;
+}
+
+static struct vsmmu_cmd flipping;
+
+/* Another CPU of the guest writes the command while it is read */
+static void *flip_thread(void *arg)
+{
+	unsigned int i;
+
+	(void)arg;
+	while (!stopped()) {
+		/* An odd number: with one CPU it stays like this for a while, either way */
+		for (i = 0; i < 1001; i++)
+			__atomic_fetch_xor(&flipping.w[0], htole64(CFGI_CD_SSEC),
+					   __ATOMIC_RELAXED);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* What was checked is what runs: if it is read twice the SMMU raises an error */
+static void *flipped_thread(void *arg)
+{
+	struct iommu_hwpt_invalidate cmd;
+	int err;
+
+	(void)arg;
+	while (!stopped()) {
+		err = invalidate(&flipping, 1, &cmd);
+		t.flipped++;
+		if (all_done(err, &cmd, 1))
+			continue;
+		t.flipped_refused++;
+		if (!refused(err, &cmd))
+			t.flipped_bad++;
 	}
 	return NULL;
 }
@@ -403,12 +451,14 @@ static bool setup(void)
 static void run(unsigned int seconds)
 {
 	void *(*const threads[])(void *) = {
-		clean_thread, hit_thread, fuzz_thread, map_thread, attach_thread,
-		dma_thread, event_thread,
+		clean_thread, hit_thread, fuzz_thread, flip_thread, flipped_thread,
+		map_thread, attach_thread, dma_thread, event_thread,
 	};
 	pthread_t id[ARRAY_SIZE(threads)];
 	unsigned int i;
 
+	flipping.w[0] = htole64(VSMMU_OP_CFGI_CD | (uint64_t)VSID << 32);
+	flipping.w[1] = htole64(1);
 	if (t.inject)
 		tap_check(inject_errors(INJECT_INDEX, -1, 20), "hardware errors are injected");
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
@@ -434,6 +484,10 @@ static void results(void)
 	       t.fuzz_bad);
 	tap_check(t.fuzz_refused && t.fuzz > t.fuzz_refused && !t.fuzz_bad,
 		  "random commands run or are refused");
+	printf("# a changing command: %lu, refused %lu, wrong %lu\n", t.flipped,
+	       t.flipped_refused, t.flipped_bad);
+	tap_check(t.flipped_refused && t.flipped > t.flipped_refused && !t.flipped_bad,
+		  "a command is read once");
 	printf("# maps and unmaps: %lu, wrong %lu\n", t.maps, t.maps_bad);
 	tap_check(t.maps && !t.maps_bad, "the host's unmaps work");
 	printf("# STE changes: %lu, wrong %lu\n", t.attaches, t.attaches_bad);
