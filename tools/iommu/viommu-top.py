@@ -172,8 +172,9 @@ def watch(pipe, interval, times):
             *lines, rest = (rest + pipe.read(1 << 16)).split(b"\n")
             for line in lines:
                 table.add(line.decode(errors="replace"))
-        print(time.strftime("%H:%M:%S"))
-        table.show(time.monotonic() - start)
+        seconds = time.monotonic() - start
+        print(f"{time.strftime('%H:%M:%S')}, {seconds:.3f} seconds")
+        table.show(seconds)
         times = times and times - 1
 
 

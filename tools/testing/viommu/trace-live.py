@@ -20,9 +20,11 @@ import time
 TRACING = "/sys/kernel/tracing"
 HERE = TRACING + "/instances/trace-live"
 HWPT_INVALIDATE = 0x3b8d
-# A machine that interprets instructions is slow to load a compiler
-START = 300
-CLOCK = re.compile(r"\d\d:\d\d:\d\d")
+# How long tables may take to come: a machine that interprets instructions is slow to load
+# a compiler
+WAIT = 300
+# What begins a table, of viommu-top.py with the seconds that it is for
+CLOCK = re.compile(r"\d\d:\d\d:\d\d(?:, (\d+\.\d+) seconds)?")
 COUNT = 0
 FAILED = 0
 
@@ -52,7 +54,6 @@ class Watcher:
 
     def __init__(self, *command):
         self.lines = []
-        self.start = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
         self.thread = threading.Thread(target=self.collect)
@@ -66,10 +67,11 @@ class Watcher:
         return sum(bool(CLOCK.fullmatch(line)) for line in list(self.lines))
 
     def more(self, n):
-        """Wait for n more tables; false if it ends before"""
+        """Wait for n more tables; false if it ends before, or takes too long"""
         n += self.tables()
+        deadline = time.monotonic() + WAIT
         while self.tables() < n:
-            if self.process.poll() is not None or time.monotonic() - self.start > START:
+            if self.process.poll() is not None or time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
         return True
@@ -105,19 +107,23 @@ def recorded():
 
 
 def by_python(lines):
-    """The sums of viommu-top.py's tables; rates are for a second each, rounded"""
-    seen, events = collections.Counter(), False
+    """The sums of viommu-top.py's tables, whose rates are rounded"""
+    seen, events, seconds = collections.Counter(), False, 0
     for line in lines:
         row = line.split()
-        if not row or row[0] == "SMMU":
+        if m := CLOCK.fullmatch(line):
+            seconds = float(m[1])
+        elif not row or row[0] == "SMMU":
             events = len(row) > 1 and row[1] == "StreamID"
         elif len(row) > 1 and row[1].startswith("0x"):
             if events:
-                seen["events"] += int(row[-2])
+                seen["events"] += int(row[-2]) * seconds
                 seen["dropped"] += int(row[-1])
             else:
-                for name, cell in zip(("calls", "commands", "refused", "hardware"), row[-6:]):
-                    seen[name] += int(cell)
+                seen["calls"] += int(row[-6]) * seconds
+                seen["commands"] += int(row[-5]) * seconds
+                seen["refused"] += int(row[-4])
+                seen["hardware"] += int(row[-3])
     return seen
 
 
@@ -145,7 +151,7 @@ def compare(who, seen, want, exact, near, off):
         check(f"{who}: {name}", seen[name] == want[name], f"{seen[name]}, was {want[name]}")
     for name in near:
         check(f"{who}: {name}, about", abs(seen[name] - want[name]) <= max(off, want[name] / 10),
-              f"{seen[name]}, was {want[name]}")
+              f"{seen[name]:.1f}, was {want[name]}")
 
 
 def main():
@@ -164,14 +170,14 @@ def main():
     check("viommu-top.py runs", python.more(1), python.text())
 
     # From here on all three count
-    bpftrace.more(1)
+    check("bpftrace goes on", bpftrace.more(1), bpftrace.text())
     write(ioctl + "/enable", "1")
     write(HERE + "/events/arm_smmu_v3/enable", "1")
     done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
     check(f"{program[0]} succeeds", done.returncode == 0, done.stdout[-1000:])
-    python.more(2)
-    bpftrace.more(2)
+    check("viommu-top.py has seen all of it", python.more(2), python.text())
+    check("bpftrace has seen all of it", bpftrace.more(2), bpftrace.text())
     check("bpftrace ends well", bpftrace.end(signal.SIGINT) == 0, bpftrace.text())
     check("viommu-top.py ends well", python.end(signal.SIGTERM) == 0, python.text())
     left = [d for d in os.listdir(TRACING + "/instances") if d.startswith("viommu-top")]
