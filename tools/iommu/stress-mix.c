@@ -226,7 +226,8 @@ static bool limbo_is_crowded(void)
 	bool crowded;
 
 	pthread_mutex_lock(&m.limbo_lock);
-	crowded = m.num_limbo > MAX_LIMBO - MAX_THREADS;
+	/* Each thread is at one, and each slot may lose its own */
+	crowded = m.num_limbo + MAX_THREADS + KINDS * SLOTS > MAX_LIMBO;
 	pthread_mutex_unlock(&m.limbo_lock);
 	return crowded;
 }

@@ -95,15 +95,10 @@ static void must(bool ok, const char *what)
 		die(what);
 }
 
-/* As write_file(), but what was there goes first: a trace, for instance */
 static void must_write(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	ssize_t len = strlen(text);
-
-	if (fd < 0 || write(fd, text, len) != len)
-		die(path);
-	close(fd);
+	errno = write_file(path, text);
+	must(!errno, path);
 }
 
 /*

@@ -129,11 +129,13 @@ static void start_traces(void)
 {
 	char path[PATH_MAX];
 	unsigned int i;
+	int err;
 
 	for (i = 0; i < ARRAY_SIZE(traces); i++) {
 		snprintf(path, sizeof(path), EVENTS "%s/trigger", traces[i].event);
-		if (write_file(path, traces[i].keys)) {
-			result(false, "%s: %s", path, strerror(errno));
+		err = write_file(path, traces[i].keys);
+		if (err) {
+			result(false, "%s: %s", path, strerror(err));
 			give_up();
 		}
 	}
