@@ -138,6 +138,12 @@ manifest() {
 	[ -z "${GCOV:-}" ] || echo "gcov 120 @gcov" >>"$VM/$1.manifest"
 }
 
+# seconds NAME: that a boot with this manifest may take, all its programs and their time
+# to start and to end. They all have a limit of their own.
+seconds() {
+	awk -v slow="${SLOW:-1}" '{ s += $2 } END { print s + 180 * slow }' "$VM/$1.manifest"
+}
+
 # instrument VARIABLE FILE...: variables for the kernel's make that say with VARIABLE,
 # as KCSAN_SANITIZE, that the objects of these files are instrumented and no others
 instrument() {
@@ -187,7 +193,8 @@ vm_tests() {
 		name=$(basename "$src" .c)
 		grep -hs "^${name}[[:space:]]" "$selftests/vm-tests" || echo "$name 300 /bin/$name"
 	done | manifest "${prefix}kselftest"
-	vm "${prefix}kselftest" "$VM/${prefix}kselftest.manifest" -c 4 -t $((900 * slow)) "$@"
+	name=${prefix}kselftest
+	vm "$name" "$VM/$name.manifest" -c 4 -t "$(seconds "$name")" "$@"
 
 	# The reference VMM, with as many CPUs as usual and with one
 	if [ ! -x "$VM/bin/viommu-demo" ]; then
@@ -197,15 +204,15 @@ vm_tests() {
 	for cpus in 2 1; do
 		name=${prefix}vmm-smp$cpus
 		manifest "$name" <"$TOP/tools/iommu/vm-tests"
-		vm "$name" "$VM/$name.manifest" -c "$cpus" -t $((600 * slow)) "$@"
+		vm "$name" "$VM/$name.manifest" -c "$cpus" -t "$(seconds "$name")" "$@"
 	done
 
 	name=${prefix}vmm-lifecycle
 	echo "viommu-lifecycle 120 /bin/viommu-lifecycle" | manifest "$name"
-	vm "$name" "$VM/$name.manifest" -c 2 -t $((300 * slow)) "$@" -- "${lifecycle[@]}"
+	vm "$name" "$VM/$name.manifest" -c 2 -t "$(seconds "$name")" "$@" -- "${lifecycle[@]}"
 
 	# A host that can't nest
 	name=${prefix}vmm-no-canwbs
 	echo "viommu-calls 60 /bin/viommu-calls --no-canwbs" | manifest "$name"
-	NO_CANWBS=1 vm "$name" "$VM/$name.manifest" "$@"
+	NO_CANWBS=1 vm "$name" "$VM/$name.manifest" -t "$(seconds "$name")" "$@"
 }
