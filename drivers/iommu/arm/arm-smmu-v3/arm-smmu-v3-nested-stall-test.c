@@ -509,6 +509,32 @@ static void stall_test_former_host(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, q->count, 1);
 }
 
+/* A fault queue of a HWPT that is not nested: there is nobody to put faults into it */
+static void stall_test_paging(struct kunit *test)
+{
+	struct stall_test *t = stall_setup(test, &conf_stall);
+	struct stall_queue *q = kunit_kzalloc(test, sizeof(*q), GFP_KERNEL);
+	unsigned int from;
+
+	KUNIT_ASSERT_NOT_NULL(test, q);
+	INIT_LIST_HEAD(&q->groups);
+	q->domain = t->parent;
+	q->domain->iopf_handler = stall_handler;
+	q->domain->fault_data = q;
+	q->handle.domain = q->domain;
+	KUNIT_ASSERT_EQ(test, 0,
+			arm_smmu_ops.dev_enable_feat(t->d->dev, IOMMU_DEV_FEAT_IOPF));
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, q->domain, &q->handle));
+
+	/* A warning in the kernel's log fails the run */
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG, CMDQ_RESUME_0_RESP_ABORT);
+	KUNIT_EXPECT_EQ(test, q->count, 0);
+	expect_no_vevent(test, t);
+}
+
 struct stall_attach {
 	struct stall_test *t;
 	struct iommu_domain *domain;
@@ -586,6 +612,7 @@ static struct kunit_case stall_cases[] = {
 	KUNIT_CASE(stall_test_detached),
 	KUNIT_CASE(stall_test_replaced),
 	KUNIT_CASE(stall_test_former_host),
+	KUNIT_CASE(stall_test_paging),
 	KUNIT_CASE(stall_test_attach_sync),
 	KUNIT_CASE(stall_test_gone),
 	KUNIT_CASE(stall_test_sync),

@@ -84,10 +84,19 @@ int arm_smmu_report_stall(struct arm_smmu_master *master, const u64 *evt,
 	lockdep_assert_held(&smmu->streams_mutex);
 
 	if (smmu->evt_owner == ARM_SMMU_VEVENT_HOST) {
-		if (!arm_smmu_vevent_now_guests(smmu, sid))
+		if (arm_smmu_vevent_now_guests(smmu, sid)) {
+			arm_smmu_vstall_abort(smmu, evt);
+			return 0;
+		}
+		if (rcu_access_pointer(master->dev->iommu->fault_param))
 			return iommu_report_device_fault(master->dev, fault);
+		/*
+		 * Only SVA and a nested domain have the device's page faults taken. A
+		 * user can give any other HWPT a fault queue, and then the core warns
+		 * of each fault, with a backtrace.
+		 */
 		arm_smmu_vstall_abort(smmu, evt);
-		return 0;
+		return -EOPNOTSUPP;
 	}
 
 	if (evt[1] & EVTQ_1_S2) {
