@@ -9,6 +9,10 @@
  * held to this: it says so with an errno that fits, it leaves no file and no
  * reference behind, and the same call succeeds right after it. A call that could
  * do without what it was denied may succeed.
+ *
+ * An XArray asks for a node twice, so that one failed point is healed by the next.
+ * Therefore those calls are made again with a slab cache that has nothing more to
+ * give from some point on.
  */
 #include <dirent.h>
 
@@ -16,6 +20,11 @@
 
 /* More points than any of the calls has; a kernel that grows may need more */
 #define MAX_NTH 400
+
+#define FAILSLAB "/sys/kernel/debug/failslab"
+/* Where the nodes of XArrays are from, and how many entries one has */
+#define NODES "radix_tree_node"
+#define NODE_ENTRIES 64
 
 static bool have_fault_injection, have_usercopy;
 
@@ -58,8 +67,8 @@ static __attribute__((constructor)) void setup_fault_injection(void)
 	write_file("/sys/kernel/debug/fail_page_alloc", "ignore-gfp-highmem",
 		   "N");
 	have_fault_injection =
-		!write_file("/sys/kernel/debug/failslab", "ignore-gfp-wait",
-			    "N") &&
+		!write_file(FAILSLAB, "ignore-gfp-wait", "N") &&
+		!access("/sys/kernel/slab/" NODES "/failslab", W_OK) &&
 		!access("/proc/thread-self/fail-nth", W_OK) &&
 		!access("/sys/kernel/debug/fail_iommufd", X_OK);
 }
@@ -69,6 +78,9 @@ FIXTURE(fail_nth)
 	struct vi_env env;
 	struct vi_dev dev;
 	int nth_fd;
+	int make_it_fail_fd;
+	const char *cache;
+	unsigned int cache_size;
 	__u32 viommu_id;
 	__u32 vdev_id;
 	__u32 veventq_id;
@@ -103,6 +115,8 @@ FIXTURE_SETUP(fail_nth)
 				     &self->nested_id));
 	self->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
 	ASSERT_NE(-1, self->nth_fd);
+	self->make_it_fail_fd = open("/proc/thread-self/make-it-fail", O_RDWR);
+	ASSERT_NE(-1, self->make_it_fail_fd);
 }
 
 FIXTURE_TEARDOWN(fail_nth)
@@ -111,6 +125,7 @@ FIXTURE_TEARDOWN(fail_nth)
 
 	/* All references are where they were: everything comes apart */
 	EXPECT_EQ(0, close(self->nth_fd));
+	EXPECT_EQ(0, close(self->make_it_fail_fd));
 	EXPECT_EQ(0, close(self->veventq_fd));
 	EXPECT_EQ(0, close(self->fault_fd));
 	EXPECT_EQ(0, _test_ioctl_destroy(env->fd, self->nested_id));
@@ -148,34 +163,82 @@ static bool disarm(struct __test_metadata *_metadata,
 	return hit;
 }
 
+/* Bytes in an object of a slab cache, 0 if there is none */
+static unsigned int cache_size(const char *cache)
+{
+	char path[64], text[16] = {};
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/object_size", cache);
+	fd = open(path, O_RDONLY);
+	if (fd == -1)
+		return 0;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	return atoi(text);
+}
+
+static int write_cache(const char *cache, const char *value)
+{
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "/sys/kernel/slab/%s", cache);
+	return write_file(dir, "failslab", value);
+}
+
 /*
- * What asks twice, as an XArray does for a node, is not failed by a single point:
- * @call with no slab allocation of this thread that succeeds
+ * From here to feed(), starved() is without memory from the slab cache @cache, or from
+ * any if it is NULL
  */
+static void starve(struct __test_metadata *_metadata,
+		   FIXTURE_DATA(fail_nth) *self, const char *cache)
+{
+	self->cache = cache;
+	self->cache_size = 0;
+	if (cache) {
+		self->cache_size = cache_size(cache);
+		ASSERT_NE(0, self->cache_size);
+		ASSERT_EQ(0, write_cache(cache, "1"));
+	}
+	ASSERT_EQ(0, write_file(FAILSLAB, "cache-filter", cache ? "Y" : "N"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "task-filter", "Y"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "times", "-1"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "probability", "100"));
+}
+
+static void feed(struct __test_metadata *_metadata,
+		 FIXTURE_DATA(fail_nth) *self)
+{
+	ASSERT_EQ(0, write_file(FAILSLAB, "probability", "0"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "times", "0"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "space", "0"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "task-filter", "N"));
+	ASSERT_EQ(0, write_file(FAILSLAB, "cache-filter", "N"));
+	if (self->cache) {
+		ASSERT_EQ(0, write_cache(self->cache, "0"));
+	}
+}
+
+/* @call with no more than @spare allocations of this thread that succeed */
 static int starved(struct __test_metadata *_metadata,
 		   FIXTURE_DATA(fail_nth) *self,
-		   int (*call)(FIXTURE_DATA(fail_nth) *self))
+		   int (*call)(FIXTURE_DATA(fail_nth) *self),
+		   unsigned int spare)
 {
-	static const char failslab[] = "/sys/kernel/debug/failslab";
-	int fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
-	int rc = -1, error = EPROTO;
+	char space[16];
+	int rc, error;
 
-	ASSERT_NE(-1, fd);
-	ASSERT_EQ(0, write_file(failslab, "task-filter", "Y"));
-	ASSERT_EQ(0, write_file(failslab, "times", "-1"));
-	ASSERT_EQ(0, write_file(failslab, "probability", "100"));
+	/* Bytes; one that can't be had in full is not had */
+	snprintf(space, sizeof(space), "%u",
+		 spare ? spare * self->cache_size + 1 : 0);
+	ASSERT_EQ(0, write_file(FAILSLAB, "space", space));
+	ASSERT_EQ(1, pwrite(self->make_it_fail_fd, "1", 1, 0));
 	/* Nothing else meanwhile, not even a line on standard output */
-	if (pwrite(fd, "1", 1, 0) == 1) {
-		rc = call(self);
-		error = errno;
-	}
-	/* The write allocates, so that it fails, and another file does not */
-	while (pwrite(fd, "0", 1, 0) != 1)
-		write_file(failslab, "probability", "0");
-	ASSERT_EQ(0, write_file(failslab, "probability", "0"));
-	ASSERT_EQ(0, write_file(failslab, "times", "0"));
-	ASSERT_EQ(0, write_file(failslab, "task-filter", "N"));
-	ASSERT_EQ(0, close(fd));
+	rc = call(self);
+	error = errno;
+	/* Of a file that is open, so without memory */
+	ASSERT_EQ(1, pwrite(self->make_it_fail_fd, "0", 1, 0));
 	errno = error;
 	return rc;
 }
@@ -244,6 +307,43 @@ static void sweep(struct __test_metadata *_metadata,
 		if (!hit)
 			break;
 	}
+}
+
+/* As sweep(), but @cache has nothing more to give from one point after the other on */
+static void sweep_starved(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(fail_nth) *self, const struct call *call,
+			  const char *cache)
+{
+	int fds = vi_count_fds();
+	unsigned int spare;
+	int rc, error;
+
+	self->failures = 0;
+	starve(_metadata, self, cache);
+	for (spare = 0;; spare++) {
+		ASSERT_GT(MAX_NTH, spare);
+		rc = starved(_metadata, self, call->make, spare);
+		error = errno;
+		if (rc) {
+			self->failures++;
+			EXPECT_EQ(ENOMEM, error);
+			EXPECT_EQ(fds, vi_count_fds());
+			ASSERT_EQ(0, call->make(self))
+			{
+				TH_LOG("%u spare: again: errno %d", spare,
+				       errno);
+			}
+		}
+		/* What goes needs none */
+		ASSERT_EQ(0, starved(_metadata, self, call->undo, 0))
+		{
+			TH_LOG("%u spare: undo: errno %d", spare, errno);
+		}
+		EXPECT_EQ(fds, vi_count_fds());
+		if (!rc)
+			break;
+	}
+	feed(_metadata, self);
 }
 
 static __u32 made_id;
@@ -514,7 +614,9 @@ TEST_F(fail_nth, read_pgfault)
 	EXPECT_LE(have_usercopy ? 1 : 0, self->failures);
 
 	num = vi_num_iopf_answers(fd, dev_id);
-	EXPECT_ERRNO(ENOMEM, starved(_metadata, self, read_pgfault));
+	starve(_metadata, self, NULL);
+	EXPECT_ERRNO(ENOMEM, starved(_metadata, self, read_pgfault, 0));
+	feed(_metadata, self);
 	EXPECT_EQ(POLLIN, vi_poll(self->fault_fd, POLLIN));
 	ASSERT_EQ(0, read_pgfault(self));
 	EXPECT_EQ(num, vi_num_iopf_answers(fd, dev_id));
@@ -540,7 +642,9 @@ TEST_F(fail_nth, answer_pgfault)
 	/* One in the last round, and one in each that failed */
 	EXPECT_EQ(num + 1 + self->failures, vi_num_iopf_answers(fd, dev_id));
 
-	EXPECT_EQ(0, starved(_metadata, self, respond_pgfault));
+	starve(_metadata, self, NULL);
+	EXPECT_EQ(0, starved(_metadata, self, respond_pgfault, 0));
+	feed(_metadata, self);
 	ASSERT_EQ(0, attach_ioas(self));
 	EXPECT_EQ(num + 2 + self->failures, vi_num_iopf_answers(fd, dev_id));
 }
@@ -700,6 +804,85 @@ TEST_F(fail_nth, hw_info)
 	EXPECT_LE(2, self->failures);
 }
 
+static int make_parent(FIXTURE_DATA(fail_nth) *self)
+{
+	struct vi_env *env = &self->env;
+
+	return _test_cmd_hwpt_alloc(env->fd, env->dev.dev_id, env->ioas_id, 0,
+				    IOMMU_HWPT_ALLOC_NEST_PARENT, &made_id,
+				    IOMMU_HWPT_DATA_NONE, NULL, 0);
+}
+
+static int make_ioas(FIXTURE_DATA(fail_nth) *self)
+{
+	return _test_ioctl_ioas_alloc(self->env.fd, &made_id);
+}
+
+/* What is made next is the first that needs nodes for its ID: a leaf, and a root */
+#define ID_NODES 2
+
+static unsigned int fill_ids(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(fail_nth) *self, __u32 *ids)
+{
+	unsigned int num;
+
+	starve(_metadata, self, NODES);
+	for (num = 0; !starved(_metadata, self, make_ioas, 0); num++) {
+		ASSERT_GT(NODE_ENTRIES, num);
+		ids[num] = made_id;
+	}
+	EXPECT_EQ(ENOMEM, errno);
+	feed(_metadata, self);
+	return num;
+}
+
+static void free_ids(struct __test_metadata *_metadata,
+		     FIXTURE_DATA(fail_nth) *self, const __u32 *ids,
+		     unsigned int num)
+{
+	while (num--) {
+		ASSERT_EQ(0, _test_ioctl_destroy(self->env.fd, ids[num]));
+	}
+}
+
+static void sweep_starved_calls(struct __test_metadata *_metadata,
+				FIXTURE_DATA(fail_nth) *self)
+{
+	static const struct {
+		const char *name;
+		struct call call;
+		unsigned int nodes;
+	} calls[] = {
+		{ "vIOMMU", { make_viommu, destroy_made }, ID_NODES },
+		/* Three roots on top of VI_SID_A's, four down from the last */
+		{ "vDEVICE", { make_vdevice, destroy_made }, ID_NODES + 7 },
+		{ "vEVENTQ", { make_veventq, undo_veventq }, ID_NODES },
+		{ "nested HWPT", { make_nested, destroy_made }, ID_NODES },
+		{ "nest parent", { make_parent, destroy_made }, ID_NODES },
+	};
+	__u32 ids[NODE_ENTRIES];
+	unsigned int i, num;
+
+	VI_SELFTEST_VIOMMU(&self->env, &spare_viommu_id);
+	num = fill_ids(_metadata, self, ids);
+	for (i = 0; i != ARRAY_SIZE(calls); i++) {
+		sweep_starved(_metadata, self, &calls[i].call, NODES);
+		EXPECT_LE(calls[i].nodes, self->failures)
+		{
+			TH_LOG("%s: %u failures", calls[i].name,
+			       self->failures);
+		}
+	}
+	free_ids(_metadata, self, ids, num);
+	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+}
+
+/* Without nodes no object has an ID, and no vDEVICE a place in its vIOMMU */
+TEST_F_TIMEOUT(fail_nth, starved, 120)
+{
+	sweep_starved_calls(_metadata, self);
+}
+
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
 /* What no object and no file shows, where the kernel can tell */
@@ -725,6 +908,7 @@ TEST_F_TIMEOUT(fail_nth, kmemleak, 300)
 	for (i = 0; i != ARRAY_SIZE(calls); i++)
 		sweep(_metadata, self, &calls[i]);
 	EXPECT_EQ(0, _test_ioctl_destroy(self->env.fd, spare_viommu_id));
+	sweep_starved_calls(_metadata, self);
 
 	/* It reports nothing younger than 5 s, and not at first sight */
 	for (i = 0; i != 3; i++) {
