@@ -8,6 +8,10 @@
  * failed call is held to this: the errno fits, it leaves no file behind and no object,
  * and the same call succeeds right after it. At the end everything comes apart, which
  * a reference left behind would prevent, and the kernel's log has no complaint.
+ *
+ * XArrays and IDAs ask for memory twice, so that one failed point is healed by the next.
+ * Therefore calls are made again with a slab cache that has nothing more to give from
+ * some point on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,12 +36,22 @@
 /* So many that the array goes through the larger buffer, which is allocated */
 #define NUM_CMDS	200u
 
+/* Where the nodes of XArrays are from, and how many entries one has */
+#define NODES		"radix_tree_node"
+#define NODE_ENTRIES	64u
+/* Where the bitmaps of IDAs are from; without one it has numbers to 62 */
+#define BITMAPS		"kmalloc-128"
+
 #define DEBUGFS		"/sys/kernel/debug/"
+#define FAILSLAB	DEBUGFS "failslab/"
 #define KSFT_SKIP	4
 
 static struct {
 	int fd;
 	int nth_fd;
+	int make_it_fail_fd;
+	/* Of the slab cache that starve() is about */
+	unsigned int cache_size;
 	struct vfio_dev vfio;
 	uint32_t ioas;
 	uint32_t parent;
@@ -67,10 +81,11 @@ static bool set_up_injection(void)
 	write_file(DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N");
 	write_file(DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N");
 	write_file(DEBUGFS "fail_page_alloc/min-order", "0");
-	if (write_file(DEBUGFS "failslab/ignore-gfp-wait", "N"))
+	if (write_file(FAILSLAB "ignore-gfp-wait", "N"))
 		return false;
 	t.nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	return t.nth_fd >= 0;
+	t.make_it_fail_fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
+	return t.nth_fd >= 0 && t.make_it_fail_fd >= 0;
 }
 
 static void write_nth(unsigned int nth)
@@ -94,6 +109,58 @@ static bool disarm(void)
 
 	write_nth(0);
 	return len > 0 && atoi(text) == 0;
+}
+
+/* From here to feed(), starved() is without memory from the slab cache @cache */
+static bool starve(const char *cache)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/object_size", cache);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return false;
+	t.cache_size = atoi(text);
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache);
+	return t.cache_size && !write_file(path, "1") &&
+	       !write_file(FAILSLAB "cache-filter", "Y") &&
+	       !write_file(FAILSLAB "task-filter", "Y") &&
+	       !write_file(FAILSLAB "probability", "100") &&
+	       !write_file(FAILSLAB "times", "-1");
+}
+
+static bool feed(const char *cache)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/failslab", cache);
+	return !write_file(path, "0") &&
+	       !write_file(FAILSLAB "probability", "0") &&
+	       !write_file(FAILSLAB "times", "0") &&
+	       !write_file(FAILSLAB "space", "0") &&
+	       !write_file(FAILSLAB "task-filter", "N") &&
+	       !write_file(FAILSLAB "cache-filter", "N");
+}
+
+/* An error here is none that a call may have */
+static int write_make_it_fail(const char *text)
+{
+	/* Of a file that is open, so without memory */
+	return pwrite(t.make_it_fail_fd, text, 1, 0) == 1 ? 0 : EPROTO;
+}
+
+/* @call with no more than @spare allocations that succeed */
+static int starved(int (*call)(void), unsigned int spare)
+{
+	char space[16];
+	int err;
+
+	/* Bytes; one that can't be had in full is not had */
+	snprintf(space, sizeof(space), "%u", spare ? spare * t.cache_size + 1 : 0);
+	err = write_file(FAILSLAB "space", space) ? EPROTO : write_make_it_fail("1");
+	/* Nothing else meanwhile, not even a line on standard output */
+	if (!err)
+		err = call();
+	return write_make_it_fail("0") ?: err;
 }
 
 /* Numbers of files that are taken: open, or reserved and never given back */
@@ -193,6 +260,46 @@ static bool sweep(const struct call *call, unsigned int *failures)
 	return true;
 }
 
+/* As sweep(), but the cache has nothing more to give from one point after the other on */
+static bool sweep_starved(const struct call *call, unsigned int *failures)
+{
+	unsigned int spare, fds = count_fds();
+	bool starving = true;
+	int err;
+
+	*failures = 0;
+	for (spare = 0; starving; spare++) {
+		if (spare > MAX_NTH) {
+			printf("# %s: no end\n", call->name);
+			return false;
+		}
+		err = starved(call->make, spare);
+		starving = err != 0;
+		if (starving) {
+			++*failures;
+			if (err != ENOMEM || count_fds() != fds) {
+				printf("# %s, %u spare: %s, %u files\n", call->name, spare,
+				       strerror(err), count_fds() - fds);
+				return false;
+			}
+			err = call->make();
+			if (err) {
+				printf("# %s, %u spare: again: %s\n", call->name, spare,
+				       strerror(err));
+				return false;
+			}
+		}
+		/* What goes needs none */
+		err = starved(call->undo, 0);
+		if (err || count_fds() != fds) {
+			printf("# undo of %s, %u spare: %s, %u files\n", call->name, spare,
+			       strerror(err), count_fds() - fds);
+			return false;
+		}
+	}
+	return true;
+}
+
 /*
  * IOMMU_DESTROY copies its structure from user memory and finds it, both can be failed:
  * then it has done nothing, and is made again.
@@ -278,7 +385,7 @@ static int attach(void)
 static int undo_attach(void)
 {
 	write_nth(0);
-	return -vfio_attach(&t.vfio, t.parent);
+	return write_make_it_fail("0") ?: -vfio_attach(&t.vfio, t.parent);
 }
 
 static int invalidate(uint32_t num)
@@ -311,40 +418,129 @@ static bool run(const struct call *call)
 	return tap_check(ok && failures >= call->min_failures, call->name);
 }
 
-/*
- * What asks twice, as an XArray does, is not failed by a single point: have no slab
- * allocation of the call succeed, or none from the slab cache @cache.
- */
-static void attach_starved(const char *cache)
+/* @call fails in @min_failures places at least if @cache has nothing more to give */
+static bool run_starved(const struct call *call, const char *cache, unsigned int min_failures)
 {
-	int fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC), err = 0;
-	char slab[64];
+	unsigned int failures = 0;
+	char name[64];
+	bool ok;
 
-	snprintf(slab, sizeof(slab), "/sys/kernel/slab/%s/failslab", cache ?: "");
-	if (tap_check(fd >= 0 && (!cache || !write_file(slab, "1")) &&
-		      !write_file(DEBUGFS "failslab/cache-filter", cache ? "Y" : "N") &&
-		      !write_file(DEBUGFS "failslab/task-filter", "Y") &&
-		      !write_file(DEBUGFS "failslab/probability", "100") &&
-		      !write_file(DEBUGFS "failslab/times", "-1"), "no memory")) {
-		/* Nothing else meanwhile, not even a line on standard output */
-		if (pwrite(fd, "1", 1, 0) != 1)
-			err = EPROTO;
-		else
-			err = attach();
-		if (pwrite(fd, "0", 1, 0) != 1)
-			err = EPROTO;
+	snprintf(name, sizeof(name), "%s without %s", call->name, cache);
+	ok = starve(cache) && sweep_starved(call, &failures);
+	ok &= feed(cache);
+	printf("# %s: %u failures\n", name, failures);
+	return tap_check(ok && failures >= min_failures, name);
+}
+
+static int make_ioas(void)
+{
+	return ic_ioas(t.fd, &t.made);
+}
+
+/*
+ * Make objects with @make, their IDs go to @ids, for as long as @cache is not needed:
+ * what is next fails for the want of it
+ */
+static unsigned int fill(int (*make)(void), const char *cache, const char *name, uint32_t *ids)
+{
+	unsigned int num = 0;
+	int err = EPROTO;
+
+	if (starve(cache))
+		while (num < NODE_ENTRIES && !(err = starved(make, 0)))
+			ids[num++] = t.made;
+	printf("# %u fit in, then %s\n", num, strerror(err));
+	tap_check(feed(cache) && num && err == ENOMEM, name);
+	return num;
+}
+
+static bool destroy_all(const uint32_t *ids, unsigned int num)
+{
+	while (num--)
+		if (ic_destroy(t.fd, ids[num]))
+			return false;
+	return true;
+}
+
+/* @call when a nest parent and its vIOMMUs have all VMIDs that there are without a bitmap */
+static void run_last_vmid(const struct call *call)
+{
+	uint32_t ids[NODE_ENTRIES];
+	unsigned int num;
+	char name[64];
+	int err = EPROTO;
+
+	/* The first one can do without */
+	if (starve(BITMAPS))
+		err = starved(make_parent, 0);
+	snprintf(name, sizeof(name), "%s: VMID without a bitmap", call->name);
+	if (!tap_check(feed(BITMAPS) && !err, name))
+		return;
+	t.parent = t.made;
+	snprintf(name, sizeof(name), "%s: all VMIDs without one", call->name);
+	num = fill(make_viommu, BITMAPS, name, ids);
+	run_starved(call, BITMAPS, 1);
+	snprintf(name, sizeof(name), "%s: VMIDs are free", call->name);
+	tap_check(destroy_all(ids, num) && !ic_destroy(t.fd, t.parent), name);
+}
+
+/* The guest's CFGI_CD_ALL for its device */
+static int invalidate_vsid(void)
+{
+	const uint64_t cfgi_cd_all[2] = { 0x06 | (uint64_t)VSID << 32, 0 };
+	struct iommu_hwpt_invalidate cmd;
+
+	return ic_invalidate(t.fd, t.viommu, cfgi_cd_all, 1, &cmd);
+}
+
+/*
+ * The device is let go of, on stage 1: whatever fails, its vDEVICE and the attachment are
+ * gone. There may be nothing on the way that can fail.
+ */
+static bool sweep_unbind(uint32_t s1)
+{
+	bool hit = true, known, gone;
+	unsigned int nth;
+	int err;
+
+	for (nth = 1; hit; nth++) {
+		if (nth > MAX_NTH || make_vdevice() || vfio_attach(&t.vfio, s1))
+			return false;
+		known = !invalidate_vsid();
+		write_nth(nth);
+		vfio_close(&t.vfio);
+		hit = disarm();
+		gone = invalidate_vsid() == EIO;
+		err = ic_destroy(t.fd, t.made) ?: -vfio_open(&t.vfio, t.fd);
+		if (!known || !gone || err) {
+			printf("# unbind, point %u: vSID %s before, %s after, %s\n", nth,
+			       known ? "known" : "unknown", gone ? "unknown" : "known",
+			       strerror(err));
+			return false;
+		}
 	}
-	printf("# attach without %s: %s\n", cache ?: "memory", strerror(err));
-	tap_check(err == ENOMEM, cache ? "attach without one kind of memory" :
-		  "attach without memory");
-	tap_check((!cache || !write_file(slab, "0")) &&
-		  !write_file(DEBUGFS "failslab/cache-filter", "N") &&
-		  !write_file(DEBUGFS "failslab/probability", "0") &&
-		  !write_file(DEBUGFS "failslab/times", "0") &&
-		  !write_file(DEBUGFS "failslab/task-filter", "N"), "memory");
-	tap_check(!attach(), "attach with memory");
-	tap_check(!undo_attach(), "detach from stage 1");
-	close(fd);
+	printf("# unbind: %u points\n", nth - 2);
+	return true;
+}
+
+/*
+ * The core gives a device back to its default domain. For one that translates an SMMU
+ * needs memory, as in 6.12, so have one that does not.
+ */
+static void unbind(uint32_t s1)
+{
+	char path[64], type[16];
+
+	vfio_close(&t.vfio);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/type", t.vfio.bdf);
+	if (tap_check(read_file(path, type, sizeof(type)) > 0 &&
+		      !write_file(path, "identity") && !vfio_open(&t.vfio, t.fd),
+		      "host without translation")) {
+		tap_check(sweep_unbind(s1), "unbind");
+		vfio_close(&t.vfio);
+	}
+	tap_check(!write_file(path, type) && !vfio_open(&t.vfio, t.fd),
+		  "host as before");
 }
 
 static bool prepare(void)
@@ -395,14 +591,16 @@ static void calls(void)
 	static const struct call attach_s1 = {
 		"attach to stage 1", attach, undo_attach, 1, {}
 	};
-	uint32_t vdevice_id, s1_id;
-	unsigned int i;
+	uint32_t vdevice_id, s1_id, ids[NODE_ENTRIES];
+	unsigned int i, num;
 
 	for (i = 0; i < NUM_CMDS; i++)
 		cmds[i][0] = 0x11 | (uint64_t)i << 48;
 
 	run(&hw_info);
 	run(&parent);
+	run_last_vmid(&parent);
+	run_last_vmid(&viommu);
 	if (!tap_check(!make_parent(), "a parent"))
 		return;
 	t.parent = t.made;
@@ -423,6 +621,24 @@ static void calls(void)
 	run(&read_empty);
 	tap_check(!undo_veventq(), "the vEVENTQ goes");
 
+	/* The next ID needs a leaf, and a root above what there is */
+	num = fill(make_ioas, NODES, "all IDs of one node", ids);
+	/* And the IOAS wants to know of it */
+	run_starved(&parent, NODES, 2 + 1);
+	run_starved(&viommu, NODES, 2);
+	run_starved(&bypass, NODES, 2);
+	run_starved(&s1, NODES, 2);
+	run_starved(&veventq, NODES, 2);
+	/* The vSID needs three, the only StreamID one or more */
+	run_starved(&vdevice, NODES, 2 + 3 + 1);
+	tap_check(destroy_all(ids, num), "IDs are free");
+
+	if (tap_check(!make_s1(), "a stage 1 HWPT for unbinding")) {
+		s1_id = t.made;
+		unbind(s1_id);
+		tap_check(!ic_destroy(t.fd, s1_id), "nothing is attached to it");
+	}
+
 	if (!tap_check(!vfio_attach(&t.vfio, t.parent) && !make_vdevice(), "a vDEVICE"))
 		return;
 	vdevice_id = t.made;
@@ -432,9 +648,8 @@ static void calls(void)
 	}
 	if (tap_check(!make_s1(), "a stage 1 HWPT")) {
 		run(&attach_s1);
-		attach_starved(NULL);
-		/* The nodes of XArrays: the StreamIDs that are a guest's are in one */
-		attach_starved("radix_tree_node");
+		/* The StreamIDs that are a guest's are in an XArray */
+		run_starved(&attach_s1, NODES, 1);
 		s1_id = t.made;
 		tap_check(!ic_destroy(t.fd, s1_id), "the stage 1 HWPT goes");
 	}
