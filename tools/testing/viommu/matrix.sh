@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck disable=SC2034,SC2317 # used by what is included, called through may
-# Other ways to configure and to compile what the series adds: no warning from a file
-# of ours, none from a file that we hook but those of the base. Result lines are
-# appended to the file named by the argument.
+# Other ways to configure and to compile what the series adds: all of our files that a
+# configuration is to have are compiled and no others, no warning from a file of ours,
+# none from a file that we hook but those of the base. Result lines are appended to the
+# file named by the argument. MATRIX="matrix-x86-gcc-*": only what logs to such a name.
 . "$(dirname "$0")/lib.sh"
 needs_series
 . "$(dirname "$0")/vmlib.sh"
@@ -34,11 +35,40 @@ make_for() {
 CCACHE_CC=
 ! command -v ccache >/dev/null || CCACHE_CC="ccache "
 
+# expected ARCH CONFIG: the objects of ours that a kernel with this .config must have. It
+# says so by what was asked for: symbols of ours may be lost without a word.
+expected() {
+	local arch=$1 config=$2 f needs symbol
+
+	overlay_files | cut -f2 | grep '^drivers/.*\.c$' | while read -r f; do
+		case $f in
+		*/arm-smmu-v3-cmdq-error.c) needs=ARM_SMMU_V3 ;;
+		*/arm-smmu-v3-cmdq-inject.c) needs="ARM_SMMU_V3 IOMMUFD FAULT_INJECTION" ;;
+		*/arm-smmu-v3/*-test.c | */arm-smmu-v3/*-model.c) needs="ARM_SMMU_V3 IOMMUFD KUNIT" ;;
+		*/arm-smmu-v3/*) needs="ARM_SMMU_V3 IOMMUFD" ;;
+		*/iommufd/*-test.c) needs="IOMMUFD KUNIT" ;;
+		*/iommufd/selftest*) needs="IOMMUFD FAULT_INJECTION" ;;
+		*) needs=IOMMUFD ;;
+		esac
+		[ "$arch" = arm64 ] || [[ $needs != ARM_* ]] || continue
+		for symbol in $needs; do
+			grep -q "^CONFIG_$symbol=[my]\$" "$config" || continue 2
+		done
+		echo "${f%.c}.o"
+	done | sort
+}
+
+# compiled LOG: the objects of ours that were compiled
+compiled() {
+	sed -nE 's,^  CC (\[M\])? *(drivers/.*\.o)$,\2,p' "$1" | sort -u |
+		comm -12 - <(overlay_files | cut -f2 | sed -n 's/\.c$/.o/p' | sort)
+}
+
 # objects ARCH COMPILER GOAL FRAGMENT [SYMBOL=VALUE...]: configure with GOAL (as
 # allnoconfig), FRAGMENT and the symbols, and compile from nothing, so that every
-# warning shows
+# warning shows; with SPARSE=1 those of sparse too
 objects() {
-	local arch=$1 compiler=$2 goal=$3 fragment=$4 out=$B/matrix-$1-$2 symbol
+	local arch=$1 compiler=$2 goal=$3 fragment=$4 out=$B/matrix-$1-$2 symbol differ
 	local -n dirs=dirs_$arch
 
 	shift 4
@@ -56,11 +86,24 @@ objects() {
 		esac || { echo "error: $symbol did not take"; return 1; }
 	done
 	(cd "$out" && rm -rf "${dirs[@]}")
-	make_for "$arch" "$compiler" "$out" W=1 "${dirs[@]}" >"$out/objects.log" 2>&1 ||
+	make_for "$arch" "$compiler" "$out" W=1 ${SPARSE:+C=1} "${dirs[@]}" \
+		>"$out/objects.log" 2>&1 ||
 		{ grep -A5 -E 'error:|\*\*\*' "$out/objects.log"; return 1; }
 	grep -q '^  CC .* drivers/' "$out/objects.log" ||
 		{ echo "error: nothing compiled"; return 1; }
+	[ -z "${SPARSE:-}" ] || grep -q '^  CHECK ' "$out/objects.log" ||
+		{ echo "error: sparse did not run"; return 1; }
+	differ=$(diff <(expected "$arch" "$out/.config") <(compiled "$out/objects.log")) ||
+		{ printf '%s\n' "error: of our objects are missing <, not expected >:" "$differ"
+		  return 1; }
 	our_warnings "$out/objects.log"
+}
+
+# configuration NAME LOG ARGUMENT...: what objects says, if it is one of those wanted
+configuration() {
+	# shellcheck disable=SC2053 # a pattern
+	[[ $2 = ${MATRIX:-*} ]] || return 0
+	may "$@"
 }
 
 vm=$here/vm.config
@@ -70,22 +113,28 @@ x86=$here/x86.config
 for compiler in gcc clang; do
 	for both in n:n n:m n:y m:n m:m m:y y:n y:m y:y; do
 		IFS=: read -r iommufd kunit <<<"$both"
-		may "x86_64 $compiler W=1, IOMMUFD=$iommufd KUNIT=$kunit" \
+		configuration "x86_64 $compiler W=1, IOMMUFD=$iommufd KUNIT=$kunit" \
 			"matrix-x86-$compiler-$iommufd$kunit" \
 			objects x86_64 "$compiler" allnoconfig "$x86" \
 			IOMMUFD="$iommufd" KUNIT="$kunit"
 		for smmu in n m y; do
-			may "arm64 $compiler W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" \
+			configuration "arm64 $compiler W=1, SMMU=$smmu IOMMUFD=$iommufd KUNIT=$kunit" \
 				"matrix-$compiler-$smmu$iommufd$kunit" \
 				objects arm64 "$compiler" allnoconfig "$vm" \
 				ARM_SMMU_V3="$smmu" IOMMUFD="$iommufd" KUNIT="$kunit"
 		done
 	done
 done
-may "arm64 gcc W=1, no fault injection, no SVA" matrix-less \
+configuration "arm64 gcc W=1, no fault injection, no SVA" matrix-less \
 	objects arm64 gcc allnoconfig "$vm" FAULT_INJECTION=n ARM_SMMU_V3_SVA=n
-for arch in arm64 x86_64; do
-	# GCC's plugins need its headers, and their warnings are not this compiler's
-	may "$arch gcc W=1, allmodconfig" "matrix-$arch-allmod" \
-		objects "$arch" gcc allmodconfig /dev/null WERROR=n GCC_PLUGINS=n
+# make check has sparse look at one configuration, of arm64
+SPARSE=1 configuration "x86_64 gcc W=1 and sparse" matrix-x86-sparse \
+	objects x86_64 gcc allnoconfig "$x86" IOMMUFD=y KUNIT=y
+# GCC's plugins need its headers, and their warnings are not this compiler's
+whole=(WERROR=n GCC_PLUGINS=n IOMMUFD=m KUNIT=m FAULT_INJECTION=y)
+for compiler in gcc clang; do
+	configuration "arm64 $compiler W=1, allmodconfig" "matrix-arm64-$compiler-allmod" \
+		objects arm64 "$compiler" allmodconfig /dev/null "${whole[@]}" ARM_SMMU_V3=m
+	configuration "x86_64 $compiler W=1, allmodconfig" "matrix-x86-$compiler-allmod" \
+		objects x86_64 "$compiler" allmodconfig /dev/null "${whole[@]}"
 done
