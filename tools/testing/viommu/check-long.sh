@@ -175,14 +175,19 @@ carry() {
 		env B="$B" "$TREE/tools/testing/viommu/demo.sh"
 }
 
-# The properties of the pure code, with inputs that libFuzzer makes up
+# The properties of the pure code, with inputs that libFuzzer makes up; and rules of it
+# broken, which its tests are to notice
 libfuzzer() {
 	command -v clang >/dev/null || "$SERIES/deps.sh" clang lld llvm
 	may "libFuzzer" libfuzzer env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" fuzz
+	host mutants mutants env -u MAKEFLAGS make -C "$here/fuzz" O="$B/fuzz" mutants
 }
 
 # Each class of bugs put back, and the tests that README.viommu has for it
 bugs() { may "known bugs put back" bugs-all env results="$results" "$here/bugs.sh"; }
+
+# Is each line of the series executed, or is there a reason why not?
+coverage() { may "coverage" coverage env results="$results" "$here/coverage.sh"; }
 
 # What calls cost, on kernels without debugging; appends its own results
 bench() { may "counting instructions" bench env results="$results" "$here/bench.sh" goals; }
@@ -210,8 +215,8 @@ trace() {
 
 # What a part takes on two CPUs, if all has to be compiled; no need to begin with less
 declare -A takes=(
-	[kasan]=1800 [kcsan]=1200 [modules]=600 [matrix]=1500 [coccinelle]=120 [libfuzzer]=240
-	[bugs]=2400
+	[kasan]=1800 [kcsan]=1200 [modules]=600 [matrix]=1800 [coccinelle]=120 [libfuzzer]=360
+	[bugs]=2400 [coverage]=1500 [bench]=900 [qemu]=600 [trace]=900 [carry]=5400
 )
 
 # stop PID: it and what it has started
@@ -219,9 +224,9 @@ stop() {
 	local child
 
 	kill -STOP "$1" 2>/dev/null || return 0
-	for child in $(pgrep -P "$1"); do
+	while read -r child; do
 		stop "$child"
-	done
+	done < <(grep -lsx "PPid:[[:space:]]*$1" /proc/[0-9]*/status | cut -d/ -f3)
 	kill -KILL "$1" 2>/dev/null || true
 }
 
@@ -247,7 +252,7 @@ within() {
 
 prepare check-long
 parts="kasan kcsan modules libfuzzer bugs qemu trace"
-[ -z "$SERIES" ] || parts+=" matrix coccinelle bench carry"
+[ -z "$SERIES" ] || parts+=" matrix coccinelle bench coverage carry"
 for part in ${PARTS:-$parts}; do
 	start=$SECONDS
 	if [ -z "${BUDGET:-}" ]; then
