@@ -23,7 +23,8 @@ import tempfile
 NEAR = 8
 HEX = re.compile(r"^[0-9a-f]+$")
 # The tests and the mock driver; what they leave out is nobody's loss
-TESTS = re.compile(r"(-test\.c|-model\.[ch]|/selftest_viommu\.[ch]|/iommufd_test_viommu\.h|/selftest\.c)$")
+TESTS = re.compile(r"(-test\.c|-model\.[ch]|/selftest_viommu\.[ch]|/iommufd_test_viommu\.h"
+                   r"|/selftest\.c)$")
 
 
 def dumped(log, objects):
@@ -147,8 +148,8 @@ def main():
 
     width = max(len(row[0]) for kind in rows.values() for row in kind)
     enough = False
-    for kind, title in (("tests", "the tests and the mock driver"), ("hooks", "lines that hooks add"),
-                        ("ours", "files of the series")):
+    for kind, title in (("tests", "the tests and the mock driver"),
+                        ("hooks", "lines that hooks add"), ("ours", "files of the series")):
         print(f"{title:<{width}}  lines   run      %")
         total = tuple(map(sum, list(zip(*rows[kind]))[1:])) if rows[kind] else (0, 0)
         for name, lines, run in rows[kind] + [("all of them", *total)]:
