@@ -476,7 +476,7 @@ static void print_where(void)
  * and less than 70; most of it is debugging code, and of several CPUs the others' turns.
  */
 #define IRQSOFF_BASE_MAX_US	500
-#define IRQSOFF_BOUND_US	300
+#define IRQSOFF_BOUND_US	200
 
 /* Another CPU has what may make it wait with interrupts off */
 static unsigned long run_beside(const struct attack *attack)
@@ -539,8 +539,8 @@ static void check_irqsoff(bool bound)
  * let others run.
  */
 #define MAX_RATIO	2
-#define P99_TURNS_US	50
-#define P99_TICK_US	6000
+#define P99_TURNS_US	25
+#define P99_TICK_US	5000
 /* Of the medians, where it does not */
 #define MAX_RATIO_LOOSE	200
 #define LOOSE_US	100000
