@@ -58,6 +58,8 @@ static const struct iommufd_viommu_ops *viommu_ops_of(struct device *dev,
 /* Undo all but the driver's viommu_init() */
 static void viommu_release(struct iommufd_viommu_object *viommu)
 {
+	/* Empty, but for nodes of vDEVICEs that got some of theirs and then no more */
+	xa_destroy(&viommu->core.vdevs);
 	refcount_dec(&viommu->hwpt->common.obj.users);
 	module_put(viommu->owner);
 }
