@@ -19,7 +19,7 @@ help:
 #:   make demo-qemu   boot it as a KVM host, where QEMU 11 gives a guest an SMMUv3 and an NVMe
 #:   make check       every test; the last line counts them. 10 to 30 minutes from nothing
 #:   make check-long  what takes longer: PARTS="kasan kcsan modules matrix coccinelle
-#:                    libfuzzer bugs bench qemu trace carry", or some of these; see
+#:                    libfuzzer coverage bugs bench qemu trace carry", or some of these; see
 #:                    tools/testing/viommu/README
 #:   make coverage    which lines of the series the tests in a machine execute
 #:   make bench       instructions per call and per command, table and plot; PEER=7.2 to
