@@ -862,6 +862,7 @@ bool arm_smmu_cmdq_await_consumed(struct arm_smmu_device *smmu, u64 timeout_us)
 	}
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_await_consumed);
 
 /* Wait for abandoned slots to leave the queue. Returns false if they don't. */
 static noinline bool

@@ -1259,6 +1259,34 @@ static void test_full(struct kunit *test)
 	test_check_model(test);
 }
 
+/* Whatever is in the queue is waited for, and has its errors serviced, but not for ever */
+static void test_await_consumed(struct kunit *test)
+{
+	struct test_model *m = test_model(test);
+	ktime_t start;
+	u32 n;
+
+	test_use_stub(test);
+	/* Nothing to wait for */
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+	/* A few commands, and a full queue: then CONS and PROD differ in the wrap bit alone */
+	for (n = 4; n <= m->qsize; n += m->qsize - 4) {
+		m->paused = true;
+		test_fill(test, n);
+		start = m->time;
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+		KUNIT_EXPECT_GE(test, ktime_us_delta(m->time, start), 2000);
+		KUNIT_EXPECT_LT(test, ktime_us_delta(m->time, start), 3000);
+
+		m->paused = false;
+		test_err_at(m, 2, TEST_ILL, 1);
+		KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+		KUNIT_EXPECT_EQ(test, m->rd, readl_relaxed(m->smmu.cmdq.q.prod_reg));
+	}
+	KUNIT_EXPECT_EQ(test, m->raised, 2);
+	test_check_model(test);
+}
+
 /* Another CPU finds its CMD_SYNC consumed, and says how far the SMMU is */
 static void test_relax_consumed(struct test_model *m)
 {
@@ -2116,6 +2144,7 @@ static struct kunit_case test_cases[] = {
 	KUNIT_CASE(test_abandoned_taken),
 	KUNIT_CASE(test_full_abandoned),
 	KUNIT_CASE(test_full),
+	KUNIT_CASE(test_await_consumed),
 	KUNIT_CASE(test_full_shared),
 	KUNIT_CASE(test_three),
 	KUNIT_CASE(test_coalesced),

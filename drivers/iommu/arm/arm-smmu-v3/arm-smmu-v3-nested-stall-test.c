@@ -509,7 +509,10 @@ static void stall_test_former_host(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, q->count, 1);
 }
 
-/* A fault queue of a HWPT that is not nested: there is nobody to put faults into it */
+/*
+ * A fault queue of a HWPT that is not nested: nobody puts faults into it, unless the
+ * device's are taken for something else, as a nested domain that it was on before
+ */
 static void stall_test_paging(struct kunit *test)
 {
 	struct stall_test *t = stall_setup(test, &conf_stall);
@@ -532,6 +535,18 @@ static void stall_test_paging(struct kunit *test)
 	nested_model_irq(t->m);
 	expect_resume(test, t, from, TEST_SID, TEST_STAG, CMDQ_RESUME_0_RESP_ABORT);
 	KUNIT_EXPECT_EQ(test, q->count, 0);
+	expect_no_vevent(test, t);
+
+	stall_queue(test, t);
+	KUNIT_ASSERT_EQ(test, 0, nested_model_attach(t->d, q->domain, &q->handle));
+	nested_model_irq(t->m);
+	from = nested_model_issued(t->m);
+	stall_event(t, TEST_SID, 0);
+	nested_model_irq(t->m);
+	KUNIT_EXPECT_EQ(test, q->count, 1);
+	KUNIT_EXPECT_EQ(test, nested_model_issued(t->m), from);
+	stall_answer(q, IOMMU_PAGE_RESP_SUCCESS);
+	expect_resume(test, t, from, TEST_SID, TEST_STAG, CMDQ_RESUME_0_RESP_RETRY);
 	expect_no_vevent(test, t);
 }
 
