@@ -14,8 +14,8 @@
  * callers with shorter arrays, and the host's own unmaps on the same command queue, must
  * never see one, and callers with longer arrays must see that index and no other. Random
  * commands must be refused by the kernel's check or run: the SMMU itself must have no
- * complaint, also about one that changes between legal and not while it is read. Records of the vEVENTQ must be numbered without a repetition, and be of this
- * device.
+ * complaint, also about one that changes between legal and not while it is read. Records
+ * of the vEVENTQ must be numbered without a repetition, and be of this device.
  *
  * --no-injection is for a kernel without CONFIG_ARM_SMMU_V3_FAULT_INJECTION.
  */

@@ -20,9 +20,9 @@
  * The unbind does that before anything else, and has no other made from then
  * on: it goes on to wait for those who hold a short term reference on the device,
  * but not forever. A page fault that the user handles, in memory that a mapping
- * pins or in the data of a nested HWPT on a HWPT, can take longer; then the iommufd_device stays behind, and the device
- * itself may go, which its vDEVICE must not outlive. User memory is not written
- * while that reference is held.
+ * pins or in the data of a nested HWPT on a HWPT, can take longer; then the
+ * iommufd_device stays behind, and the device itself may go, which its vDEVICE
+ * must not outlive. User memory is not written while that reference is held.
  */
 #include <linux/iommu.h>
 #include <linux/rcupdate.h>

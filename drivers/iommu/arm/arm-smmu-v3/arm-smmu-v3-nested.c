@@ -175,9 +175,9 @@ static void arm_smmu_nest_parent_mb(void)
 
 /*
  * The queue may be stuck, and then each CMD_SYNC takes a second, and if it is full room
- * for a command takes as long as it is stuck. So nobody waits for it in an RCU read-side critical section. What was
- * read of a vIOMMU there is its VMID, which may be another's by the time of the
- * command: that one loses its TLB entries, and no more.
+ * for a command takes as long as it is stuck. So nobody waits for it in an RCU read-side
+ * critical section. What was read of a vIOMMU there is its VMID, which may be another's
+ * by the time of the command: that one loses its TLB entries, and no more.
  */
 
 /* No command is issued while they are being collected */
