@@ -50,6 +50,10 @@ firmware=${QEMU_EFI:-/usr/share/qemu-efi-aarch64/QEMU_EFI.fd}
 [ -f "$firmware" ] || die "there is no $firmware: run 'make deps'"
 
 : >"$prefix.kernel"
+words=(
+	console=ttyAMA0 loglevel=8 panic=-1 oops=panic hugepages=64
+	vfio-pci.ids=1234:11e8 lockdep.lock_stat=0
+)
 # The console has the kernel log alone; "-no-reboot" ends a panic at once.
 # PCI devices of the machine itself (virtio) are not behind its SMMU's
 # translation: they do without the IOMMU, as virtio does by default.
@@ -59,7 +63,7 @@ qemu=(
 	"${clock[@]}" -global arm-smmuv3.stage=nested
 	-smp "${cpus:-2}" -m 2G -nodefaults -display none -no-reboot
 	-bios "$firmware" -kernel "$image" -initrd "$initrd"
-	-append "console=ttyAMA0 loglevel=8 panic=-1 oops=panic hugepages=64 vfio-pci.ids=1234:11e8 lockdep.lock_stat=0 $append"
+	-append "${words[*]} $append"
 	-chardev "file,id=kernel,path=$prefix.kernel" -serial chardev:kernel
 	-device virtio-serial-pci -chardev "file,id=out,path=/dev/stdout"
 	-device "virtserialport,chardev=out,name=viommu"
