@@ -1268,19 +1268,19 @@ static void test_await_consumed(struct kunit *test)
 
 	test_use_stub(test);
 	/* Nothing to wait for */
-	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+	KUNIT_ASSERT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
 	/* A few commands, and a full queue: then CONS and PROD differ in the wrap bit alone */
 	for (n = 4; n <= m->qsize; n += m->qsize - 4) {
 		m->paused = true;
 		test_fill(test, n);
 		start = m->time;
-		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+		KUNIT_ASSERT_FALSE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
 		KUNIT_EXPECT_GE(test, ktime_us_delta(m->time, start), 2000);
 		KUNIT_EXPECT_LT(test, ktime_us_delta(m->time, start), 3000);
 
 		m->paused = false;
 		test_err_at(m, 2, TEST_ILL, 1);
-		KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
+		KUNIT_ASSERT_TRUE(test, arm_smmu_cmdq_await_consumed(&m->smmu, 2000));
 		KUNIT_EXPECT_EQ(test, m->rd, readl_relaxed(m->smmu.cmdq.q.prod_reg));
 	}
 	KUNIT_EXPECT_EQ(test, m->raised, 2);
