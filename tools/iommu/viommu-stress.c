@@ -237,19 +237,26 @@ static void *fuzz_thread(void *arg)
 
 static struct vsmmu_cmd flipping;
 
-/* Another CPU of the guest writes the command while it is read */
+/* If there is a second CPU: the two threads could as well share one all the time */
+static void pin(unsigned int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+/*
+ * Another CPU of the guest writes the command while it is read. Without a pause: who
+ * yields would hardly run while the other does. With one CPU it is left either way.
+ */
 static void *flip_thread(void *arg)
 {
-	unsigned int i;
-
 	(void)arg;
-	while (!stopped()) {
-		/* An odd number: with one CPU it stays like this for a while, either way */
-		for (i = 0; i < 1001; i++)
-			__atomic_fetch_xor(&flipping.w[0], htole64(CFGI_CD_SSEC),
-					   __ATOMIC_RELAXED);
-		sched_yield();
-	}
+	pin(1);
+	while (!stopped())
+		__atomic_fetch_xor(&flipping.w[0], htole64(CFGI_CD_SSEC), __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -260,6 +267,7 @@ static void *flipped_thread(void *arg)
 	int err;
 
 	(void)arg;
+	pin(0);
 	while (!stopped()) {
 		err = invalidate(&flipping, 1, &cmd);
 		t.flipped++;
