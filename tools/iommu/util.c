@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Small files and the time
+ * Small files, the time, and the CPU that a thread is on
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +41,15 @@ int read_file(const char *path, char *text, unsigned int size)
 		text[len] = '\0';
 	close(fd);
 	return len;
+}
+
+void pin(unsigned int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
 }
 
 uint64_t now_ns(void)

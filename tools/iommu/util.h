@@ -16,6 +16,9 @@ int write_file(const char *path, const char *text);
 /* Bytes read, @text is terminated; -errno */
 int read_file(const char *path, char *text, unsigned int size);
 
+/* Have this thread run on that CPU alone; nothing happens if there is none */
+void pin(unsigned int cpu);
+
 /* Of a clock that only goes forward */
 uint64_t now_ns(void);
 uint64_t now_ms(void);

@@ -31,7 +31,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -374,16 +373,6 @@ static const struct attack attacks[] = {
 	{ "stage 2 faults", faults, 100, to_bypass, to_s1 },
 };
 
-/* Attacks are on CPU 1; CPU 0, which has the SMMU's interrupts too, is for all else */
-static void pin(unsigned int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
 static bool many_cpus(void)
 {
 	return sysconf(_SC_NPROCESSORS_ONLN) > 1;
@@ -393,6 +382,7 @@ static void *attack_thread(void *arg)
 {
 	const struct attack *attack = arg;
 
+	/* CPU 0, which has the SMMU's interrupts too, is for all else */
 	pin(many_cpus());
 	return (void *)attack->run();
 }

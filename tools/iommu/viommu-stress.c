@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,16 +236,6 @@ static void *fuzz_thread(void *arg)
 
 static struct vsmmu_cmd flipping;
 
-/* If there is a second CPU: the two threads could as well share one all the time */
-static void pin(unsigned int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
 /*
  * Another CPU of the guest writes the command while it is read. Without a pause: who
  * yields would hardly run while the other does. With one CPU it is left either way.
@@ -254,6 +243,7 @@ static void pin(unsigned int cpu)
 static void *flip_thread(void *arg)
 {
 	(void)arg;
+	/* If there is a second CPU: the two threads could as well share one all the time */
 	pin(1);
 	while (!stopped())
 		__atomic_fetch_xor(&flipping.w[0], htole64(CFGI_CD_SSEC), __ATOMIC_RELAXED);
